@@ -211,6 +211,7 @@ class Endpoint:
         start = commands.programs("linewright.serve.http.server") if is_plain else subprocess.Popen
         self.process = start(command, stderr=self.log, stdout=self.log, env=environment)
         self.connection = None
+        self.source = "127.0.0.1"
         self.used = 0.0
         self.address = self._wait_for_address()
 
@@ -247,7 +248,9 @@ class Endpoint:
             self.hang_up()  # the endpoint closes idle connections after 5 s
         self.used = time.monotonic()
         if self.connection is None:
-            self.connection = http.client.HTTPConnection(*self.address, timeout=30)
+            self.connection = http.client.HTTPConnection(
+                *self.address, timeout=30, source_address=(self.source, 0)
+            )
         if body is not None:
             headers = {
                 "Content-Type": "application/json",
@@ -276,6 +279,11 @@ class Endpoint:
                 return time.monotonic() - begun
             time.sleep(0.02)
         raise AssertionError(f"not within {within_s} s: {self.said()}")
+
+    def come_from(self, client: int) -> None:
+        """Ask as another client from now on: at an address of its own of this machine."""
+        self.hang_up()
+        self.source = f"127.0.0.{1 + client}"
 
     def hang_up(self) -> None:
         if self.connection is not None:

@@ -6,13 +6,17 @@ from concurrent.futures import ThreadPoolExecutor
 from math import sqrt
 
 import pytest
+from msgspec.structs import replace
 
 import linewright
+from linewright.model.facts import RequestColumn
+from linewright.model.package.model import Golden
 from linewright.release.facts import Arm
 from linewright.serve.log.segments import read_log
-from linewright.serve.models.canary import SAMPLE, Guard, is_canary
+from linewright.serve.models.canary import ALONE_FAILURES, ALONE_S, SAMPLE, Evidence, Guard, is_canary
 from linewright.serve.models.canary_failure import trouble_with
 from linewright.serve.models.state import Canary
+from linewright.store.values import canonical_json
 
 ROW = {"Age": 41, "Amount": 12.5, "Insured": True, "Make": "Fiat", "opened": "2026-03-01", "PolicyNumber": 7}
 TAKEN_OVER_S = 3.0
@@ -139,7 +143,10 @@ def test_a_canary_that_refuses_what_the_champion_takes_is_dropped_and_nobody_not
     claims.point(1, canary=2, share=0.99, salt="s")
     endpoint = start(claims.state)
     endpoint.wait_for(lambda: said(endpoint, "canary"))
-    answers = [endpoint.predict({**of(policy), "at": "2026-03-02T10:00:00Z"}) for policy in range(20)]
+    answers = []
+    for policy in range(20):
+        endpoint.come_from(policy % 2)
+        answers.append(endpoint.predict({**of(policy), "at": "2026-03-02T10:00:00Z"}))
     wrong, _, _ = endpoint.ask("POST", "/v1/lines/claims/predict", {"rows": [{"Age": "old"}]})
 
     assert {"claims@1"} == {one["model"] for one in answers}
@@ -148,6 +155,69 @@ def test_a_canary_that_refuses_what_the_champion_takes_is_dropped_and_nobody_not
         trouble_with(claims.state / "serving", "claims", claims.models[2]) or ""
     )
     assert ["claims"] == [one["line"] for one in said(endpoint, "canary-dropped")]
+
+
+def test_one_client_cannot_end_a_canary_with_rows_that_only_it_sends(claims, start):
+    """The candidate reads a number that the champion only carries, so the champion takes a boolean there. Others go on with it."""
+    new = RequestColumn(name="Km", type="number", optional=True)
+    first, second, *rest = claims.package.encoder.encodings
+    encoder = replace(claims.package.encoder, encodings=(first, replace(second, column="Km"), *rest))
+    untried = claims.artifacts.put(canonical_json(Golden(rows=(), predictions=())))
+    claims.make(2, columns=(*claims.package.columns, new), encoder=encoder, golden=untried)
+    claims.point(1, canary=2, share=0.5, salt="s", known=("Km",))
+    endpoint = start(claims.state)
+    endpoint.wait_for(lambda: said(endpoint, "canary"))
+    seen = set()
+    for policy in range(120):
+        endpoint.come_from(2)
+        assert "claims@1" == endpoint.predict({**of(policy), "Km": True})["model"]
+        if policy % 10 == 0:
+            endpoint.come_from(policy % 20 // 10)
+            seen.add(endpoint.predict({**of(policy), "Km": 3.5})["model"])
+
+    assert [] == said(endpoint, "canary-dropped")
+    assert {"claims@1", "claims@2"} == seen
+    assert None is trouble_with(claims.state / "serving", "claims", claims.models[2])
+
+
+def test_what_the_champion_refuses_too_counts_for_neither(tried):
+    """A boolean where a number stands is refused by both, whoever sends it and however often."""
+    statuses = set()
+    for policy in range(60):
+        tried.come_from(policy % 3)
+        rows = {"rows": [{**of(policy), "Amount": True}]}
+        statuses.add(tried.ask("POST", "/v1/lines/claims/predict", rows)[0])
+
+    assert {422} == statuses
+    assert [] == said(tried, "canary-dropped")
+
+
+def test_failures_count_by_client_and_as_a_share_of_what_the_others_send():
+    """Whichever client is left out, the others must show the same; a mistake now and then is no trouble."""
+    rare, often, many = Evidence(), Evidence(), Evidence()
+    for number in range(1_000):
+        for evidence in (rare, often):
+            evidence.answered(f"client {number % 7}")
+    flood = [many.failed("mallory") for _ in range(5_000)]
+
+    assert not any(flood)
+    assert [False] * 12 == [rare.failed(client) for client in ("ada",) * 5 + ("bob",) * 7]
+    assert [False, False, True] == [many.failed("ada") for _ in range(3)]
+    assert [True] == [often.failed(client) for client in ("ada", "bob") * 14][-1:]
+
+
+def test_a_client_that_sends_all_requests_is_the_traffic():
+    """A line with one client is guarded too, but not within the first minutes: others may be about to come."""
+    seconds = [0.0]
+    evidence = Evidence(lambda: seconds[0])
+    early = [evidence.failed("ada") for _ in range(3 * ALONE_FAILURES)]
+    seconds[0] = ALONE_S
+    late = evidence.failed("ada")
+    evidence.answered("bob")
+
+    assert not any(early)
+    assert late
+    assert not evidence.failed("ada")
 
 
 def test_a_canary_that_cannot_be_loaded_is_told_and_the_champion_serves(claims, start):
@@ -171,6 +241,6 @@ def test_a_canary_that_is_much_slower_is_dropped():
     for seconds in (0.002, 0.05):
         for _ in range(SAMPLE):
             guard.took("claims", canary, 1, 0.001, champion=True)
-            guard.took("claims", canary, 1, seconds)
+            guard.took("claims", canary, 1, seconds, client="ada")
 
     assert ["it takes 50 ms a row, the champion 1 ms"] == dropped

@@ -96,7 +96,10 @@ def test_a_shadow_that_cannot_answer_changes_no_answer_and_is_taken_out_of_servi
     before = said_of(endpoint.predict(*rows))
     claims.point(1, shadow=2)
     endpoint.wait_for(lambda: 'arm="shadow"' in endpoint.ask("GET", "/metrics")[2])
-    during = [said_of(endpoint.predict(*rows)) for _ in range(30)]
+    during = []
+    for number in range(30):
+        endpoint.come_from(number % 2)
+        during.append(said_of(endpoint.predict(*rows)))
     endpoint.wait_for(lambda: events(endpoint, "canary-dropped"), 60.0)
     after = said_of(endpoint.predict(*rows))
     counts = metric(endpoint, "linewright_mirrored_rows_total")
@@ -105,8 +108,8 @@ def test_a_shadow_that_cannot_answer_changes_no_answer_and_is_taken_out_of_servi
     assert before == after
     assert [] == copies(claims)
     assert 32 * 20 == len(logged(claims))
-    assert (600.0, 60.0) == (sum(counts.values()), counts["failed"])
-    assert "3 requests failed" in (trouble_with(claims.state / "serving", "claims", digest) or "")
+    assert (600.0, 120.0) == (sum(counts.values()), counts["failed"])
+    assert "6 requests failed" in (trouble_with(claims.state / "serving", "claims", digest) or "")
 
 
 def test_requests_are_answered_while_the_child_is_stopped_and_copies_beyond_the_queue_are_dropped(
@@ -157,16 +160,16 @@ def test_each_trial_has_copies_of_its_own_and_a_child_that_is_stopped_is_ended_b
     )
     folder = claims.state / "shadow" / "claims"
     try:
-        mirrors.offer("claims", first, first, [record], 100)
+        mirrors.offer("claims", first, first, [record], size=100)
         wait_until(lambda: [*read_log(folder / "first")])
         shutil.rmtree(folder / "first")
-        mirrors.offer("claims", second, other, [record], 100)
+        mirrors.offer("claims", second, other, [record], size=100)
         wait_until(lambda: [*read_log(folder / "second")])
         wait_until(lambda: ("claims", "sha256:00") in guard._seen)
         took = guard._seen["claims", "sha256:00"]
         (child,) = children_of(os.getpid())
         os.kill(child, signal.SIGSTOP)
-        mirrors.offer("claims", second, other, [record], 100)
+        mirrors.offer("claims", second, other, [record], size=100)
         wait_until(lambda: told)
         wait_until(lambda: not is_running(child))
     finally:
@@ -254,14 +257,17 @@ OVER = {"canary": 2, "share": 1.0, "shadow": 1}
 
 
 def test_a_row_that_the_new_model_fails_is_answered_by_the_old_one_which_then_answers_alone(claims, start):
-    """Its contract lacks a column that clients send: three requests find it out, and nobody else does."""
+    """Its contract lacks a column that clients send: three requests of each of two find it out, and nobody else does."""
     claims.make(2, columns=tuple(column for column in claims.package.columns if column.name != "at"))
     claims.point(1, **OVER)
     endpoint = start(claims.state)
     endpoint.wait_for(lambda: events(endpoint, "canary"))
     version = endpoint.ask("GET", "/v2/models/claims")[2]["versions"]
     rows = [{**of(policy), "at": "2026-03-02T10:00:00Z"} for policy in range(10)]
-    answers = [endpoint.predict(row)["model"] for row in rows]
+    answers = []
+    for number, row in enumerate(rows):
+        endpoint.come_from(number % 2)
+        answers.append(endpoint.predict(row)["model"])
     told = trouble_with(claims.state / "serving", "claims", claims.models[2])
 
     assert ["2"] == version
@@ -278,12 +284,30 @@ def test_an_old_model_that_cannot_answer_copies_does_not_end_the_trial_of_the_ne
     claims.point(1, **OVER)
     endpoint.wait_for(lambda: endpoint.predict(ROW)["model"] == "claims@2", 10.0)
     claims.flip_a_bit(claims.models[1])
-    for _ in range(5):
+    for number in range(8):
+        endpoint.come_from(number % 2)
         endpoint.predict(ROW)
-    endpoint.wait_for(lambda: len(events(endpoint, "copies-failed")) == 3, 30.0)
+    endpoint.wait_for(lambda: len(events(endpoint, "copies-failed")) >= 3, 30.0)
 
     assert "claims@2" == endpoint.predict(ROW)["model"]
     assert [] == events(endpoint, "canary-dropped")
+
+
+def test_one_client_cannot_end_a_shadow_or_its_comparison(claims, start):
+    """Three copies that the candidate refuses ended the trial, whoever sent them."""
+    claims.make(2, columns=tuple(column for column in claims.package.columns if column.name != "at"))
+    claims.point(1, shadow=2)
+    endpoint = start(claims.state)
+    endpoint.come_from(1)
+    for policy in range(12):
+        endpoint.predict({**of(policy), "at": "2026-03-02T10:00:00Z"})
+    endpoint.wait_for(lambda: len(events(endpoint, "copies-failed")) == 12, 30.0)
+    endpoint.come_from(2)
+    endpoint.predict(of(12))
+    endpoint.wait_for(lambda: copies(claims), 30.0)
+
+    assert [] == events(endpoint, "canary-dropped")
+    assert None is trouble_with(claims.state / "serving", "claims", claims.models[2])
 
 
 def test_a_shadow_that_is_much_slower_is_found_out():

@@ -389,6 +389,16 @@ class App:
             )
             raise
 
+    def _client_of(self, request: Request) -> str:
+        """Return whose request it is that was admitted: a member, or an address."""
+        given = request.header(b"authorization")
+        if given is not None:
+            with suppress(LinewrightError):  # its right has ended since
+                identity = self._authenticator.identify((given,))
+                return f"member {identity.member or identity.actor}"
+        client = request.scope.get("client")
+        return f"address {client[0] if client else ''}"
+
     # Lines
 
     def _line(self, name: str, request: Request) -> Live:
@@ -482,6 +492,7 @@ class App:
                 live.explore,
                 live.series,
                 self._views,
+                "" if live.tried is None else self._client_of(request),
             )
             return await work(loaded)
         finally:

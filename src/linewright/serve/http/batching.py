@@ -22,8 +22,8 @@ ENOUGH_ROWS = 64
 """Rows that are answered without waiting for others: the first of a crowd does not wait for all of it."""
 
 
-_Key = tuple[str, int, Scorer, type]
-"""Line, generation, model, and the type of the rows."""
+_Key = tuple[str, int, Scorer, type, str]
+"""Line, generation, model, the type of the rows, and the client where a candidate is judged by client."""
 
 
 class _Waiting(msgspec.Struct, frozen=True):
@@ -50,7 +50,7 @@ class Together:
 
         What is returned raises what `answer.predict` does for this request alone.
         """
-        key = (loaded.line, loaded.generation, loaded.scorer, type(ask.rows[0]))
+        key = (loaded.line, loaded.generation, loaded.scorer, type(ask.rows[0]), loaded.client)
         waiting = self._waiting.get(key)
         if waiting is None:
             waiting = self._waiting[key] = (loaded, [])

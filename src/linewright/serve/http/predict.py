@@ -112,6 +112,8 @@ class Loaded(msgspec.Struct, frozen=True):
     """The newest values of series, for rows that have none."""
     views: FeatureLookup | None = None
     """The columns of feature views, for rows that have none."""
+    client: str = ""
+    """Who asks, while a candidate is tried: what it does is judged by client."""
 
     @property
     def tried(self) -> Canary | Shadow | None:
@@ -358,7 +360,9 @@ def _append(loaded: Loaded, log: PredictionLog, records: list[Prediction], *, du
     if loaded.shadow is not None and loaded.mirrors is not None and loaded.tried is not None:
         # A sum is made of other rows, which no copy has.
         single = [one for one in records if not one.is_sum]
-        loaded.mirrors.offer(loaded.line, loaded.shadow, loaded.tried, single, size)
+        loaded.mirrors.offer(
+            loaded.line, loaded.shadow, loaded.tried, single, size=size, client=loaded.client
+        )
 
 
 def _kept(
@@ -508,13 +512,15 @@ def _tried(
     except RequestError as error:
         # The champion decides what a row has to be. Where it refuses one as well, the client is wrong, not the canary.
         with suppress(RequestError):
-            loaded.scorer.read(rows)
-            loaded.guard.failed(loaded.line, canary, f"it refuses rows that the champion takes: {error}")
+            loaded.scorer.matrix(rows)
+            because = f"it refuses rows that the champion takes: {error}"
+            loaded.guard.failed(loaded.line, canary, because, client=loaded.client)
         return None
     except Exception as error:  # noqa: BLE001 -- whatever is wrong with a canary, the champion is there
-        loaded.guard.failed(loaded.line, canary, f"it fails: {type(error).__name__}: {error}")
+        because = f"it fails: {type(error).__name__}: {error}"
+        loaded.guard.failed(loaded.line, canary, because, client=loaded.client)
         return None
-    loaded.guard.took(loaded.line, canary, len(rows), thread_time() - begun)
+    loaded.guard.took(loaded.line, canary, len(rows), thread_time() - begun, client=loaded.client)
     return said
 
 

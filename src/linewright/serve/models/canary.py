@@ -1,16 +1,25 @@
 """Which rows a canary answers, and when an endpoint has had enough of a candidate that is tried."""
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from statistics import median
 from threading import Lock
+from time import monotonic
 
 from linewright.serve.models.state import Canary, Shadow
 
 FAILURES = 3
-"""Requests that a candidate may fail before it is taken out of service; the champion answers those too."""
+"""Requests of other clients that a candidate may fail before it is taken out of service; the champion answers those too."""
+FAILED_SHARE = 0.01
+"""Share of the other clients' requests to it that these have to be."""
+ALONE_FAILURES, ALONE_S = 20, 300.0
+"""Where one client alone sends all requests: how many it has to fail, and seconds since the first one."""
+_PLACES = 1024
+"""Places that clients are counted in; two in one place are one client, so that nobody grows it."""
+_REMEMBERED = 10_000
+"""Requests after which older ones count half."""
 SAMPLE = 100
 """Requests over which the times of a candidate and of its champion are compared."""
 SLOWER = 5.0
@@ -40,9 +49,65 @@ def is_canary(salt: str, unit: str, share: float) -> bool:
     return int.from_bytes(digest) < share * 2**64
 
 
+class Evidence:
+    """What a candidate failed, by client: no client ends a trial, however many requests it sends.
+
+    The client with the most failures is left out. A candidate has failed enough where those of the others are `FAILURES` or more, and
+    `FAILED_SHARE` of their requests. Where one client sends all requests of a trial it is the traffic: then `ALONE_FAILURES` count, `ALONE_S`
+    after its first request.
+
+    Parameters
+    ----------
+    clock
+        Seconds that only grow.
+
+    Examples
+    --------
+    >>> evidence = Evidence()
+    >>> [evidence.failed(client) for client in ("ada", "ada", "ada", "ada", "bob", "bob", "bob")]
+    [False, False, False, False, False, False, True]
+    """
+
+    def __init__(self, clock: Callable[[], float] = monotonic) -> None:
+        self._clock, self._begun = clock, clock()
+        self._asked, self._failed = Counter[int](), Counter[int]()
+        self._total = 0
+
+    @property
+    def failures(self) -> int:
+        """How many requests failed."""
+        return self._failed.total()
+
+    def answered(self, client: str) -> None:
+        """Note that a request was answered."""
+        self._count(client)
+
+    def failed(self, client: str) -> bool:
+        """Note that a request was failed, and return whether that is enough."""
+        self._failed[self._count(client)] += 1
+        most, failures = self._failed.most_common(1)[0]
+        others = self._failed.total() - failures
+        if len(self._asked) == 1:
+            return failures >= max(ALONE_FAILURES, FAILED_SHARE * self._asked.total()) and (
+                self._clock() - self._begun >= ALONE_S
+            )
+        return others >= max(FAILURES, FAILED_SHARE * (self._asked.total() - self._asked[most]))
+
+    def _count(self, client: str) -> int:
+        place = int.from_bytes(blake2b(client.encode("utf-8", "surrogatepass"), digest_size=8).digest())
+        place %= _PLACES
+        self._asked[place] += 1
+        self._total += 1
+        if self._total >= _REMEMBERED:
+            self._total //= 2
+            for counts in (self._asked, self._failed):
+                counts.update({one: -(number // 2) for one, number in counts.items()})
+        return place
+
+
 @dataclass
 class _Seen:
-    failures: int = 0
+    evidence: Evidence
     tried_s: deque[float] = field(default_factory=lambda: deque[float](maxlen=SAMPLE))
     champion_s: deque[float] = field(default_factory=lambda: deque[float](maxlen=SAMPLE))
 
@@ -54,27 +119,42 @@ class Guard:
     ----------
     drop
         Called with line, package and reason when a candidate must go.
+    clock
+        Seconds that only grow.
     """
 
-    def __init__(self, drop: Callable[[str, str, str], None] = lambda _line, _package, _why: None) -> None:
-        self._drop, self._lock = drop, Lock()
+    def __init__(
+        self,
+        drop: Callable[[str, str, str], None] = lambda _line, _package, _why: None,
+        *,
+        clock: Callable[[], float] = monotonic,
+    ) -> None:
+        self._drop, self._clock, self._lock = drop, clock, Lock()
         self._seen: dict[tuple[str, str], _Seen] = {}
 
-    def failed(self, line: str, tried: Canary | Shadow, because: str) -> None:
-        """Note that a candidate could not answer."""
+    def failed(self, line: str, tried: Canary | Shadow, because: str, *, client: str) -> None:
+        """Note that a candidate could not answer a request of a client."""
         with self._lock:
-            seen = self._of(line, tried)
-            seen.failures += 1
-            is_enough = seen.failures >= FAILURES
+            evidence = self._of(line, tried).evidence
+            is_enough, failures = evidence.failed(client), evidence.failures
         if is_enough:
-            self._drop(line, tried.arm.package, f"{because} ({FAILURES} requests failed)")
+            self._drop(line, tried.arm.package, f"{because} ({failures:,} requests failed)")
 
     def took(
-        self, line: str, tried: Canary | Shadow, rows: int, seconds: float, *, champion: bool = False
+        self,
+        line: str,
+        tried: Canary | Shadow,
+        rows: int,
+        seconds: float,
+        *,
+        client: str = "",
+        champion: bool = False,
     ) -> None:
-        """Note how much processor time rows took, by the candidate or by the champion beside it."""
+        """Note how much processor time the rows of a client took, by the candidate or by the champion beside it."""
         with self._lock:
             seen = self._of(line, tried)
+            if not champion:
+                seen.evidence.answered(client)
             (seen.champion_s if champion else seen.tried_s).append(seconds / rows)
             if len(seen.tried_s) < SAMPLE or len(seen.champion_s) < SAMPLE:
                 return
@@ -89,5 +169,5 @@ class Guard:
         if key not in self._seen:
             for old in [one for one in self._seen if one[0] == line]:
                 del self._seen[old]
-            self._seen[key] = _Seen()
+            self._seen[key] = _Seen(Evidence(self._clock))
         return self._seen[key]

@@ -33,7 +33,7 @@ from linewright.release.facts import Arm
 from linewright.serve.facts import Prediction
 from linewright.serve.log.writer import PredictionLog
 from linewright.serve.metrics import Sample
-from linewright.serve.models.canary import FAILURES, Guard
+from linewright.serve.models.canary import Evidence, Guard
 from linewright.serve.models.probe import MEMORY
 from linewright.serve.models.state import Canary, Shadow
 from linewright.serve.no_pickle import forbid_pickles
@@ -81,6 +81,7 @@ class _Copies(NamedTuple):
     """The candidate: the shadow, or the model that answered."""
     records: Sequence[Prediction]
     size: int
+    client: str
 
 
 class Mirrors:
@@ -112,7 +113,14 @@ class Mirrors:
         self._mirrors: dict[str, _Mirror] = {}
 
     def offer(
-        self, line: str, shadow: Shadow, tried: Canary | Shadow, records: Sequence[Prediction], size: int
+        self,
+        line: str,
+        shadow: Shadow,
+        tried: Canary | Shadow,
+        records: Sequence[Prediction],
+        *,
+        size: int,
+        client: str = "",
     ) -> None:
         """Have rows answered again that were answered just now. It returns at once and raises nothing.
 
@@ -124,6 +132,8 @@ class Mirrors:
             The candidate that is tried: the shadow, or the model that answered.
         records, size
             What was logged, and how many bytes that were.
+        client
+            Whose request it was.
         """
         others = [one for one in records if one.digest != shadow.arm.package]
         if others:
@@ -133,7 +143,7 @@ class Mirrors:
                         line, self._state, self._guard, self._tell, self._patience_s
                     )
                 mirror = self._mirrors[line]
-            mirror.offer(_Copies(shadow, tried, others, size))
+            mirror.offer(_Copies(shadow, tried, others, size, client))
 
     def to_samples(self) -> Iterator[Sample]:
         """Give the counts of the newest shadow of each line."""
@@ -176,7 +186,8 @@ class _Mirror:
         """Bytes in the queue."""
         self._trial = ("", "", "")
         """Its salt, and the packages of the shadow and of the candidate."""
-        self._failures = 0
+        self._evidence = Evidence()
+        """Of what the shadow fails, candidate or not."""
         self._is_given_up = self._is_dropping = self._is_closed = False
         self._thread: threading.Thread | None = None
         self._child: _Child | None = None
@@ -205,7 +216,8 @@ class _Mirror:
         trial = (copies.shadow.trial, copies.shadow.arm.package, copies.tried.arm.package)
         if trial != self._trial:
             self._trial, self.version = trial, str(copies.shadow.arm.model)
-            self._failures, self.seconds, self._is_given_up, self._is_dropping = 0, 0.0, False, False
+            self._evidence = Evidence()
+            self.seconds, self._is_given_up, self._is_dropping = 0.0, False, False
             self.rows.clear()
 
     def _begin(self) -> None:
@@ -256,7 +268,10 @@ class _Mirror:
             self._count("answered", rows)
             self.seconds += said.seconds
             is_champion = copies.tried is not copies.shadow
-            self._guard.took(self._line, copies.tried, rows, said.seconds, champion=is_champion)
+            self._evidence.answered(copies.client)
+            self._guard.took(
+                self._line, copies.tried, rows, said.seconds, champion=is_champion, client=copies.client
+            )
 
     def _ask(self, copies: _Copies) -> _Said:
         if self._child is None or self._child.shadow != copies.shadow:
@@ -288,9 +303,8 @@ class _Mirror:
             return  # it was ended from here
         self._tell({"event": "copies-failed", "line": self._line, "because": because})
         if copies.tried is copies.shadow:
-            self._guard.failed(self._line, copies.shadow, because)
-        self._failures += 1
-        if self._failures >= FAILURES:
+            self._guard.failed(self._line, copies.shadow, because, client=copies.client)
+        if self._evidence.failed(copies.client):
             # Where the champion is the shadow nobody is worse off: its candidate answers, and is compared no more.
             self._is_given_up = True
 
