@@ -19,13 +19,14 @@ from anyio import CapacityLimiter
 from anyio.to_thread import run_sync
 from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
+from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from linewright import __version__
 from linewright.errors import LinewrightError, NotFound, RequestError, Transient, panics_explained
 from linewright.interfaces.console.routes import CarryOut, Console, is_for_people
 from linewright.interfaces.http.client_files import Files, Staged
-from linewright.interfaces.http.describe import components, route_of
+from linewright.interfaces.http.describe import RESPONSES, components, route_of, route_of_files, route_outside
 from linewright.interfaces.http.expensive import Bug, Expensive
 from linewright.interfaces.http.guard import Guard, Routes, asked_by, identify, note_refused
 from linewright.interfaces.http.metrics import PATH, metrics_route
@@ -152,14 +153,22 @@ class ControlApp(FastAPI):
             hint = "the factory leads to all pages" if is_seen else "GET / lists the operations"
             problem: LinewrightError = NotFound(what, found=path, hint=hint)
         elif status == HTTPStatus.METHOD_NOT_ALLOWED:
-            allowed = headers.get("Allow", "").replace("GET", "GET, HEAD")
-            headers["Allow"] = allowed
+            allowed = headers["Allow"] = ", ".join(self._methods_of(request.url.path))
             problem = RequestError("wrong method", where=path, found=request.method, allowed=allowed)
         else:
             problem = RequestError(HTTPStatus(status).phrase, where=path)
         if is_seen and status == HTTPStatus.NOT_FOUND:
             return await self._console.refused(problem, request, asked_by(request.scope))
         return Response(to_json(problem.to_json()), status, headers=headers, media_type=_JSON)
+
+    def _methods_of(self, path: str) -> list[str]:
+        found = {
+            method
+            for route in self.routes
+            if isinstance(route, Route) and route.path_regex.fullmatch(path)
+            for method in route.methods or ()
+        }
+        return sorted(found | ({"HEAD"} if "GET" in found else set()))
 
     async def _fault(self, request: Request, error: Exception) -> Response:
         if isinstance(error, OSError) and is_out_of_files(error):
@@ -181,6 +190,9 @@ class ControlApp(FastAPI):
             described = super().openapi()
             schemas = described.setdefault("components", {}).setdefault("schemas", {})
             schemas.update(components(self._operations))
+            for unused in ("HTTPValidationError", "ValidationError"):  # the framework's own form of errors
+                schemas.pop(unused, None)
+            described["components"]["responses"] = RESPONSES
             described["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
             described["security"] = [{"token": []}]
             self.openapi_schema = described
@@ -273,7 +285,7 @@ def control_app(
         methods=["GET"],
         summary="List the operations.",
         response_class=Response,
-        openapi_extra={"security": []},
+        openapi_extra=route_outside("application/json", "text/html", is_open=True),
     )
     app.add_api_route(
         PATH,
@@ -281,6 +293,7 @@ def control_app(
         methods=["GET"],
         summary="Tell how all lines stand, as Prometheus reads it.",
         response_class=Response,
+        openapi_extra=route_outside("text/plain"),
     )
     for each in loaded:
         if each.files and (files is None or expensive is None):
@@ -493,6 +506,7 @@ def _add_files(app: ControlApp, operation: Operation, files: Files) -> None:
             summary=summary,
             operation_id=f"{operation.name.replace(' ', '-')}-{method.lower()}-file",
             response_class=Response,
+            openapi_extra=route_of_files(method),
         )
 
 

@@ -50,6 +50,8 @@ _PIECE = 1 << 18
 """Bytes that are gathered before they are written: what each part under way takes of memory."""
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_ @+.=-]{0,99}")
 _ID = re.compile(r"[0-9a-f]{32}")
+FILE_NAME, FILE_ID = f"^{_NAME.pattern}$", f"^{_ID.pattern}$"
+"""What the name and the id of a file match, as a document says it."""
 _OWNER = ".owner"
 _HUNG_UP = 499
 

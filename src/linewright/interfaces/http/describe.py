@@ -1,16 +1,20 @@
 """What OpenAPI says of the control plane: each operation's arguments, results and refusals."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from linewright.errors import LinewrightError
+from linewright.interfaces.http.client_files import FILE_ID, FILE_NAME, Kept
+from linewright.interfaces.http.expensive import DEADLINE_S, LONG_S
 from linewright.operations.declaration.declare import Operation, to_json
 from linewright.operations.declaration.parameter import Parameter
 
 _JSON = "application/json"
+_BYTES = "application/octet-stream"
 _REF = "#/components/schemas/{name}"
 
 
@@ -30,6 +34,57 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True):
     details: dict[str, Any] = {}
 
 
+_REFUSALS: Mapping[int, str] = {
+    400: "The body ended early, or what came is not HTTP.",
+    401: "It does not say who asks, or whoever asks is let in no more.",
+    403: "It is not allowed; or `Host` is not ours, or a page of another site asks.",
+    404: "Nothing has that name or id.",
+    408: "The body did not come in time.",
+    409: "It contradicts what is there, the data broke its contract, a gate refused it, or the `Idempotency-Key` belongs to another request.",
+    413: "The body is too large.",
+    415: "The body is of another type.",
+    422: "A value is wrong: `where`, `found`, `allowed` and `hint` say which, and what to send.",
+    429: "Too many requests of this client.",
+    502: "Something outside failed for good, what is stored is damaged, or it did not end by its deadline; trying again will not help.",
+    503: "It cannot be done now; try again.",
+}
+_OF_BODY = frozenset({400, 408, 413, 415})
+"""What the guard says of a body."""
+
+
+def _statuses() -> frozenset[int]:
+    """Return the statuses of the errors that an operation may raise: of all that the factory can explain."""
+    found, waiting = set[int](), LinewrightError.__subclasses__()
+    while waiting:
+        one = waiting.pop()
+        found.add(one.http_status)
+        waiting += one.__subclasses__()
+    return frozenset(found)
+
+
+def _refusals(*, sends: bool, is_open: bool = False) -> dict[str, Any]:
+    """Return the refusals of a route, given whether it takes a body, and whether it asks for no right."""
+    statuses = (_statuses() - {401} if is_open else _statuses()) | (_OF_BODY if sends else frozenset())
+    return {str(status): {"$ref": f"#/components/responses/{status}"} for status in sorted(statuses)}
+
+
+def _response(status: int, says: str) -> dict[str, Any]:
+    said: dict[str, Any] = {
+        "description": says,
+        "content": {_JSON: {"schema": {"$ref": _REF.format(name="Problem")}}},
+    }
+    if status in {429, 503}:
+        seconds = {"type": "integer", "minimum": 1}
+        said["headers"] = {"Retry-After": {"description": "Seconds.", "required": True, "schema": seconds}}
+    if status == 401:  # noqa: PLR2004
+        said["headers"] = {"WWW-Authenticate": {"schema": {"const": "Bearer"}}}
+    return said
+
+
+RESPONSES = {str(status): _response(status, says) for status, says in _REFUSALS.items()}
+"""The refusals that routes refer to, by status."""
+
+
 def components(operations: Iterable[Operation]) -> dict[str, Any]:
     """Return the schemas that the routes refer to, by name."""
     results = [kind for each in operations for kind in each.result_kinds]
@@ -41,8 +96,9 @@ def route_of(operation: Operation) -> dict[str, Any]:
     kinds = [_schema_of(kind) for kind in operation.result_kinds]
     answers = {
         "200": {"description": "The result.", "content": {_JSON: {"schema": _any_of(kinds)}}},
-        "default": {"description": "Why not.", "content": {_JSON: {"schema": _schema_of(Problem)}}},
+        **_refusals(sends=operation.writes),
     }
+    time = _time_of(operation)
     if not operation.writes:
         parameters = [
             {
@@ -54,7 +110,7 @@ def route_of(operation: Operation) -> dict[str, Any]:
             }
             for p in operation.parameters
         ]
-        return {"parameters": parameters, "responses": answers}
+        return {**time, "parameters": parameters, "responses": answers}
     body = {
         "type": "object",
         "additionalProperties": False,
@@ -65,20 +121,73 @@ def route_of(operation: Operation) -> dict[str, Any]:
         "name": "Idempotency-Key",
         "in": "header",
         "required": False,
-        "schema": {"type": "string"},
+        "schema": {"type": "string", "pattern": "^[!-~]{1,200}$"},
         "description": "The same key with the same body gets the same answer, and is carried out once.",
     }
     return {
-        "parameters": [key],
+        **time,
+        "parameters": [] if operation.secret else [key],
         "requestBody": {"required": True, "content": {_JSON: {"schema": body}}},
         "responses": answers,
     }
 
 
+def _time_of(operation: Operation) -> dict[str, Any]:
+    """Return how long an answer may take, where that is long."""
+    if operation.expensive:
+        most = LONG_S if operation.files else DEADLINE_S
+        text = f"Answered within {DEADLINE_S:g} s" + (f", with large files {most:g} s" if operation.files else "")
+        says = f"{text}; a request that hangs up ends it."
+        return {"description": f"{operation.description}\n\n{says}".strip(), "x-deadline-s": most}
+    if operation.waits:
+        says = "Answered when the runs have ended, however long that takes. A request that hangs up ends none: `runs` shows them."
+        return {"description": f"{operation.description}\n\n{says}".strip(), "x-waits-for-runs": True}
+    return {}
+
+
+def route_of_files(method: str) -> dict[str, Any]:
+    """Return what OpenAPI says of the routes by which clients send and take files."""
+
+    def given(name: str, place: str, schema: dict[str, Any], *, required: bool) -> dict[str, Any]:
+        return {"name": name, "in": place, "required": required, "schema": schema}
+
+    is_sent = method == "PUT"
+    parameters = [
+        given("name", "path", {"type": "string", "pattern": FILE_NAME}, required=True),
+        given("id", "query", {"type": "string", "pattern": FILE_ID}, required=not is_sent),
+    ]
+    content: dict[str, Any] = {_BYTES: {"schema": {"type": "string", "format": "binary"}}}
+    answer = {_JSON: {"schema": _inline(Kept)}} if is_sent else content
+    said: dict[str, Any] = {
+        "parameters": parameters,
+        "responses": {
+            "200": {"description": "The result.", "content": answer},
+            **_refusals(sends=False),
+        },
+    }
+    if is_sent:
+        parameters.append(given("offset", "query", {"type": "integer", "minimum": 0}, required=False))
+        said["requestBody"] = {"required": True, "content": content}
+    return said
+
+
+def route_outside(*kinds: str, is_open: bool = False) -> dict[str, Any]:
+    """Return what OpenAPI says of a read outside the operations, given the media types of its answer."""
+    content: dict[str, Any] = {kind: {"schema": {}} for kind in kinds}
+    answers = {
+        "200": {"description": "The result.", "content": content},
+        **_refusals(sends=False, is_open=is_open),
+    }
+    return {"responses": answers, **({"security": []} if is_open else {})}
+
+
 def body_of(body: Any, result: Any) -> dict[str, Any]:
     """Return what OpenAPI says of a route outside the operations, given the types of its body, `None` for an empty object, and result."""
     sent = {"type": "object"} if body is None else _inline(body)
-    answers = {"200": {"description": "The result.", "content": {_JSON: {"schema": _inline(result)}}}}
+    answers = {
+        "200": {"description": "The result.", "content": {_JSON: {"schema": _inline(result)}}},
+        **_refusals(sends=True),
+    }
     return {"requestBody": {"required": True, "content": {_JSON: {"schema": sent}}}, "responses": answers}
 
 

@@ -56,7 +56,6 @@ SECURITY_HEADERS = (
 """Added to each answer that does not set them itself."""
 
 _JSON, _FORM = "application/json", "application/x-www-form-urlencoded"
-_READS = frozenset({"GET", "OPTIONS"})
 _CHALLENGE = ((b"www-authenticate", b"Bearer"),)
 _IDENTITY = "linewright.identity"
 _KEY = re.compile(r"[\x21-\x7e]{1,200}")
@@ -149,7 +148,8 @@ class Guard:
                 permission = self._permission_of(scope["method"], scope["path"])
                 if permission is not None:
                     identity.require_somewhere(permission)
-            if scope["method"] in _READS or scope["method"] == "PUT":  # a file, which has limits of its own
+            # Of a file that is sent, which has limits of its own, the body is not read here; nor where nothing takes one.
+            if scope["method"] != "POST" or self._is_read_alone(scope["path"]):
                 await self._app(scope, receive, send)
                 return
             _check_content_type(scope)
@@ -184,6 +184,12 @@ class Guard:
         """Return whether it asks for no right; the index is open to programs, the page in its place is not."""
         is_page = self._console is not None and scope["path"] == "/" and is_for_people(scope)
         return not is_page and (scope["method"], scope["path"]) in OPEN_ROUTES
+
+    def _is_read_alone(self, path: str) -> bool:
+        """Return whether a path has GET and no POST, so that what is sent there is answered 405."""
+        is_read = self._permission_of("GET", path) is not None or ("GET", path) in OPEN_ROUTES
+        is_sent = self._permission_of("POST", path) is not None or ("POST", path) in OPEN_ROUTES
+        return is_read and not is_sent
 
     def _is_visit(self, scope: MutableMapping[str, Any]) -> bool:
         """Return whether a person follows a link to a page: a browser then shows it, and gives it to no page."""

@@ -13,6 +13,7 @@ import msgspec
 
 from linewright.errors import NotFound, RequestError
 from linewright.operations.declaration.parameter import (
+    LineName,
     Parameter,
     brief,
     function_name,
@@ -343,8 +344,10 @@ def _read(name: str, function: Callable[..., Any]) -> Operation:
     for each in list(inspect.signature(function).parameters.values())[1:]:
         spreads = each.kind is inspect.Parameter.VAR_POSITIONAL
         kind = tuple[hints[each.name], ...] if spreads else hints[each.name]
-        element, count = shape_of(kind, where=f"{name}: {each.name}")
         shown = each.name.removesuffix("_")
+        if shown == "line":
+            kind = {str: LineName, str | None: LineName | None}.get(kind, kind)
+        element, count = shape_of(kind, where=f"{name}: {each.name}")
         about = described.pop(each.name, "") or help_in(kind)
         if shown in RESERVED or not about:
             raise TypeError(f"{name}: parameter {each.name!r} is reserved or not described in the docstring")

@@ -16,6 +16,7 @@ import msgspec
 
 from linewright.errors import RequestError
 from linewright.store.clock import text_of
+from linewright.store.files.names import LINE
 
 Duration = Annotated[
     str,
@@ -25,6 +26,16 @@ Duration = Annotated[
     ),
 ]
 """A number and a unit: s, m, h, d or w."""
+LineName = Annotated[
+    str,
+    msgspec.Meta(
+        # JSON Schema's `$` is the end; Python's may have a line break behind it.
+        pattern=rf"^{LINE}\Z",
+        extra_json_schema={"pattern": f"^{LINE}$"},
+        description="a name of a line: a-z, 0-9 and hyphens, at most 63; of a site's line a dot and the same again",
+    ),
+]
+"""The name of a line; what `line` of every operation is, though it is declared as a text."""
 LineText = Annotated[
     str,
     msgspec.Meta(

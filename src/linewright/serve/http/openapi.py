@@ -603,7 +603,10 @@ def _label(package: Package, line: str) -> Schema:
             "key": {**_KEY, "description": "Of the rows that it is about."},
             "label": known,
             "at": {**_TEXT, "format": "date-time", "description": "When it became true."},
-            "corrects": {**known, "description": "The label that is kept now, which this one replaces."},
+            "corrects": {
+                "anyOf": [known, {"type": "null"}],
+                "description": "The label that is kept now, which this one replaces; null: it corrects none.",
+            },
         },
         *("id", "key", "at", "corrects"),
         closed=True,
