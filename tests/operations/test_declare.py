@@ -20,6 +20,9 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
     values: dict[str, object]
 
 
+LINE_NAME = "a name of a-z, 0-9 and -"
+
+
 @operation(permission="run", effect="act")
 def mix(
     factory: str,
@@ -199,8 +202,11 @@ def test_text_arguments_become_the_declared_types():
 @pytest.mark.parametrize(
     ("arguments", "found", "allowed"),
     [
-        ({"line": 7}, 7, "text"),
-        ({"line": None}, None, "text"),
+        ({"line": 7}, 7, LINE_NAME),
+        ({"line": None}, None, LINE_NAME),
+        ({"line": ""}, "", LINE_NAME),
+        ({"line": "../a"}, "../a", LINE_NAME),
+        ({"line": "a\n"}, "a\n", LINE_NAME),
         ({"line": "a", "force": "true"}, "true", "true or false"),
         ({"line": "a", "force": 1}, 1, "true or false"),
         ({"line": "a", "seeds": 0}, 0, "a whole number, at least 1 and at most 100"),

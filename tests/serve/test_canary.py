@@ -197,7 +197,7 @@ def test_failures_count_by_client_and_as_a_share_of_what_the_others_send():
     rare, often, many = Evidence(), Evidence(), Evidence()
     for number in range(1_000):
         for evidence in (rare, often):
-            evidence.answered(f"client {number % 7}")
+            evidence.succeeded(f"client {number % 7}")
     flood = [many.failed("mallory") for _ in range(5_000)]
 
     assert not any(flood)
@@ -213,7 +213,7 @@ def test_a_client_that_sends_all_requests_is_the_traffic():
     early = [evidence.failed("ada") for _ in range(3 * ALONE_FAILURES)]
     seconds[0] = ALONE_S
     late = evidence.failed("ada")
-    evidence.answered("bob")
+    evidence.succeeded("bob")
 
     assert not any(early)
     assert late

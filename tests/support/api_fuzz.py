@@ -87,6 +87,10 @@ def misfits(
                     continue
                 key = (event.recorder.label, check.name, failure.title)
                 interaction = event.recorder.interactions.get(case)
-                status = "" if interaction is None or interaction.response is None else interaction.response.status_code
+                status = (
+                    ""
+                    if interaction is None or interaction.response is None
+                    else interaction.response.status_code
+                )
                 found.setdefault(key, f"{failure} ({status}) {check.failure_info.code_sample}")
     return [" / ".join((*key, text)) for key, text in found.items()], asked

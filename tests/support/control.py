@@ -16,6 +16,8 @@ import uvicorn
 from ports import free_port
 from starlette.types import ASGIApp
 
+from linewright.serve.http.protocol import bounded
+
 
 def bearer(root: Path) -> dict[str, str]:
     """Return the header that the control plane of a factory wants; empty as long as it has no token."""
@@ -83,7 +85,8 @@ def factory_up(root: Path, *, forked: bool = False) -> Iterator[Up]:
 def control_here(root: Path, app: ASGIApp) -> Iterator[Up]:
     """Serve a control plane in a thread of this process, without an endpoint and a worker: for pages, that is cheaper than `factory_up`."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
-        server = uvicorn.Server(uvicorn.Config(app, log_level="error", timeout_graceful_shutdown=1))
+        config = uvicorn.Config(app, http=bounded(), log_level="error", timeout_graceful_shutdown=1)
+        server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
         thread.start()
         try:

@@ -69,6 +69,7 @@ class OpenAPI(TypedDict):
     servers: list[dict[str, Any]]
     paths: dict[str, Any]
     components: dict[str, Any]
+    security: list[dict[str, Any]]
 
 
 class Server(TypedDict):

@@ -35,21 +35,22 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _REFUSALS: Mapping[int, str] = {
-    400: "The body ended early, or what came is not HTTP.",
-    401: "It does not say who asks, or whoever asks is let in no more.",
+    400: "What came is not HTTP, or the body ended early.",
+    401: "It does not say who asks, or the token or session has ended.",
     403: "It is not allowed; or `Host` is not ours, or a page of another site asks.",
     404: "Nothing has that name or id.",
-    408: "The body did not come in time.",
+    408: "The head or the body did not come in time.",
     409: "It contradicts what is there, the data broke its contract, a gate refused it, or the `Idempotency-Key` belongs to another request.",
     413: "The body is too large.",
     415: "The body is of another type.",
     422: "A value is wrong: `where`, `found`, `allowed` and `hint` say which, and what to send.",
     429: "Too many requests of this client.",
+    431: "The head is too large.",
     502: "Something outside failed for good, what is stored is damaged, or it did not end by its deadline; trying again will not help.",
     503: "It cannot be done now; try again.",
 }
-_OF_BODY = frozenset({400, 408, 413, 415})
-"""What the guard says of a body."""
+_OF_HEAD, _OF_BODY = frozenset({400, 408, 431}), frozenset({413, 415})
+"""What is said of a request before an operation sees it."""
 
 
 def _statuses() -> frozenset[int]:
@@ -63,8 +64,9 @@ def _statuses() -> frozenset[int]:
 
 
 def _refusals(*, sends: bool, is_open: bool = False) -> dict[str, Any]:
-    """Return the refusals of a route, given whether it takes a body, and whether it asks for no right."""
-    statuses = (_statuses() - {401} if is_open else _statuses()) | (_OF_BODY if sends else frozenset())
+    """Return the refusals of a route, given whether it takes a body, and whether it needs no right."""
+    statuses = _statuses() | _OF_HEAD | (_OF_BODY if sends else frozenset())
+    statuses -= {401} if is_open and not sends else frozenset()  # who signs in may be refused so
     return {str(status): {"$ref": f"#/components/responses/{status}"} for status in sorted(statuses)}
 
 
@@ -76,7 +78,7 @@ def _response(status: int, says: str) -> dict[str, Any]:
     if status in {429, 503}:
         seconds = {"type": "integer", "minimum": 1}
         said["headers"] = {"Retry-After": {"description": "Seconds.", "required": True, "schema": seconds}}
-    if status == 401:  # noqa: PLR2004
+    if status == 401:
         said["headers"] = {"WWW-Authenticate": {"schema": {"const": "Bearer"}}}
     return said
 
@@ -136,11 +138,13 @@ def _time_of(operation: Operation) -> dict[str, Any]:
     """Return how long an answer may take, where that is long."""
     if operation.expensive:
         most = LONG_S if operation.files else DEADLINE_S
-        text = f"Answered within {DEADLINE_S:g} s" + (f", with large files {most:g} s" if operation.files else "")
-        says = f"{text}; a request that hangs up ends it."
+        text = f"The answer comes within {DEADLINE_S:g} s" + (
+            f", with large files {most:g} s" if operation.files else ""
+        )
+        says = f"{text}; a client that leaves ends it."
         return {"description": f"{operation.description}\n\n{says}".strip(), "x-deadline-s": most}
     if operation.waits:
-        says = "Answered when the runs have ended, however long that takes. A request that hangs up ends none: `runs` shows them."
+        says = "The answer comes when the runs have ended, however long that takes. A client that leaves ends none: `runs` shows them."
         return {"description": f"{operation.description}\n\n{says}".strip(), "x-waits-for-runs": True}
     return {}
 

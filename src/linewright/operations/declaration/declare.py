@@ -346,7 +346,7 @@ def _read(name: str, function: Callable[..., Any]) -> Operation:
         kind = tuple[hints[each.name], ...] if spreads else hints[each.name]
         shown = each.name.removesuffix("_")
         if shown == "line":
-            kind = {str: LineName, str | None: LineName | None}.get(kind, kind)
+            kind = LineName if kind is str else LineName | None if kind == str | None else kind
         element, count = shape_of(kind, where=f"{name}: {each.name}")
         about = described.pop(each.name, "") or help_in(kind)
         if shown in RESERVED or not about:

@@ -32,10 +32,10 @@ LineName = Annotated[
         # JSON Schema's `$` is the end; Python's may have a line break behind it.
         pattern=rf"^{LINE}\Z",
         extra_json_schema={"pattern": f"^{LINE}$"},
-        description="a name of a line: a-z, 0-9 and hyphens, at most 63; of a site's line a dot and the same again",
+        description="a name of a-z, 0-9 and -",
     ),
 ]
-"""The name of a line; what `line` of every operation is, though it is declared as a text."""
+"""The name of a line; `line` of each operation is one, though it is declared as a text."""
 LineText = Annotated[
     str,
     msgspec.Meta(

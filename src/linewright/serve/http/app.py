@@ -148,7 +148,7 @@ class App:
         self._mirrors = Mirrors(state, self._guard, tell=tell)
         self._views = FeatureLookup(state, now=now)
         self._metrics = Metrics()
-        self._document = openapi.Document()
+        self._document = openapi.Document(needs_token=self._needs_token)
         self._logs: dict[str, PredictionLog] = {}
         self._outages: dict[str, Outages] = {}
         self._together = Together(self._log)
@@ -568,7 +568,7 @@ class App:
         else:
             live = self._serving(request, name)
             form = await self._form(live)
-            work = partial(openapi.to_body, {name: live}, lambda _: form)
+            work = partial(openapi.to_body, {name: live}, lambda _: form, needs_token=self._needs_token)
         return Response(body=await self._compute(work, small=False, aside=True))
 
     async def predict(self, request: Request, arguments: tuple[str, ...]) -> Response:

@@ -23,7 +23,7 @@ ENOUGH_ROWS = 64
 
 
 _Key = tuple[str, int, Scorer, type, str]
-"""Line, generation, model, the type of the rows, and the client where a candidate is judged by client."""
+"""Line, generation, model, the type of the rows, and the client while a candidate is tried."""
 
 
 class _Waiting(msgspec.Struct, frozen=True):

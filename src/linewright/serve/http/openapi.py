@@ -43,20 +43,24 @@ schema is its plainest form; a text column, say, also takes a number by its spel
 
 _REFUSALS: Mapping[int, str] = {
     400: "The body is not JSON, with the byte; or what came is not HTTP.",
-    403: "`Host` is not this machine's name, or a page of another site asks.",
+    401: "A token is needed here, or the one that came lets nobody in.",
+    403: "The token is not for this; `Host` is not this machine's name, or a page of another site asks.",
     404: "No such line, version or source is here.",
-    408: "The body did not come in time.",
+    408: "The head or the body did not come in time.",
     409: "A label contradicts one that is kept, or the `Idempotency-Key` came with other labels; nothing is kept.",
     413: "The body is larger than 10 MiB.",
     415: "The body is of another type, or compressed.",
     422: "A value, a column or a form is wrong: `where`, `found`, `allowed` and `hint` say which, and what to send.",
     429: "More is asked for than the limits of `factory.yaml` allow: requests at one time, rows a second, or bytes of log a day.",
+    431: "The head is too large.",
     502: "What is stored here is damaged or may not be written; trying again will not help.",
     503: "No model serves yet, or it is still being loaded, a person halted the line, too much at one time, or the disk is full; try again.",
 }
-_READING = (403,)
-_OF_LINE = (403, 404, 503)
-_WRITING = (400, 403, 404, 408, 413, 415, 422, 429, 503)
+_READING = (400, 403, 408, 431)
+_OF_LINE = (*_READING, 404, 503)
+_WRITING = (*_OF_LINE, 413, 415, 422, 429)
+_OPEN = frozenset({"index", "server", "live", "ready"})
+"""Operations that ask for no token."""
 
 
 class Operation(NamedTuple):
@@ -84,7 +88,12 @@ class Operation(NamedTuple):
     def refusals(self) -> tuple[int, ...]:
         """Statuses of its refusals."""
         usual = _WRITING if self.asks else _OF_LINE if self.is_of_line else _READING
-        return usual + self.also
+        return tuple(sorted(usual + self.also + (() if self.is_open else (401,))))
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it asks for no right."""
+        return self.name in _OPEN
 
 
 _MODEL, _VERSION, _LINE = "/v2/models/{line}", "/v2/models/{line}/versions/{version}", "/v1/lines/{line}"
@@ -133,9 +142,16 @@ def loaded_form(live: Live) -> RequestForm | None:
 
 
 class Document:
-    """The document of all lines as bytes, built when it is first asked for after a line has changed."""
+    """The document of all lines as bytes, built when it is first asked for after a line has changed.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    needs_token
+        As for `to_openapi`.
+    """
+
+    def __init__(self, *, needs_token: bool = False) -> None:
+        self._needs_token = needs_token
         self._kept: tuple[list[object], bytes] | None = None
 
     def body(self, lines: Mapping[str, Live], form: FormOf = loaded_form) -> bytes:
@@ -144,13 +160,13 @@ class Document:
         made_of: list[object] = [(name, live.arm, live.wanted) for name, live in sorted(lines.items())]
         kept = self._kept  # read once: another thread may replace it
         if kept is None or kept[0] != made_of:
-            kept = self._kept = (made_of, to_body(lines, form))
+            kept = self._kept = (made_of, to_body(lines, form, needs_token=self._needs_token))
         return kept[1]
 
 
-def to_body(lines: Mapping[str, Live], form: FormOf = loaded_form) -> bytes:
+def to_body(lines: Mapping[str, Live], form: FormOf = loaded_form, *, needs_token: bool = False) -> bytes:
     """Return `to_openapi` as JSON."""
-    return msgspec.json.encode(to_openapi(lines, form))
+    return msgspec.json.encode(to_openapi(lines, form, needs_token=needs_token))
 
 
 def line_of(query: bytes) -> str | None:
@@ -184,7 +200,9 @@ def line_of(query: bytes) -> str | None:
     return asked["line"][0]
 
 
-def to_openapi(lines: Mapping[str, Live], form: FormOf = loaded_form) -> answers.OpenAPI:
+def to_openapi(
+    lines: Mapping[str, Live], form: FormOf = loaded_form, *, needs_token: bool = False
+) -> answers.OpenAPI:
     """Describe the data plane, with the lines of `lines` that have a model.
 
     Parameters
@@ -193,6 +211,8 @@ def to_openapi(lines: Mapping[str, Live], form: FormOf = loaded_form) -> answers
         By name. Only the first `MOST_LINES` by name are described, fewer where they have more than `MOST_COLUMNS` columns.
     form
         Returns the form of requests to a line. A line is left out where that is `None`, or cannot be read.
+    needs_token
+        Whether requests need a token; else they may have one.
 
     Returns
     -------
@@ -224,7 +244,12 @@ def to_openapi(lines: Mapping[str, Live], form: FormOf = loaded_form) -> answers
         "info": {"title": "Linewright data plane", "version": __version__, "description": _ABOUT},
         "servers": [{"url": "/"}],
         "paths": paths,
-        "components": {"schemas": schemas, "responses": _RESPONSES},
+        "components": {
+            "schemas": schemas,
+            "responses": _RESPONSES,
+            "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
+        },
+        "security": [{"token": []}] if needs_token else [{}, {"token": []}],
     }
 
 
@@ -280,6 +305,8 @@ def _operation(operation: Operation, line: str = "") -> dict[str, Any]:
             **{str(status): {"$ref": f"#/components/responses/{status}"} for status in operation.refusals},
         },
     }
+    if operation.is_open:
+        said["security"] = []
     if operation.answer in {"Ready", "ModelReady"}:
         # It says no in its own form; a line without a model does in the form of errors.
         forms = {"anyOf": [_named(operation.answer, line), _named("Error", line)]}
@@ -365,7 +392,9 @@ _EXPLAINED: Mapping[str, Schema] = {
         **_SCORE,
         "description": "Base and contributions together; there where it is asked to be explained.",
     },
-    "score_unit": {"enum": ["log-odds", "log-weight", "value", "share of good rows"]},
+    "score_unit": {
+        "enum": ["log-odds", "log-odds of the hazard", "log-weight", "value", "share of good rows"]
+    },
     "base": _SCORE,
     "contributions": {"type": "object", "additionalProperties": _SCORE, "description": "By column."},
     "occlusion": {
@@ -534,7 +563,7 @@ _RECORD: Schema = {
             "age": {"type": "number", "minimum": 0},
             "record": {"type": ["string", "null"]},
             "defaulted": _TRUTH,
-            "missing": {"type": "string", "enum": ["view-absent", "view-old", "view-empty"]},
+            "missing": {"type": "string", "enum": ["view-absent", "view-old", "view-empty", "view-damaged"]},
         },
         "defaulted",
         "missing",
@@ -602,7 +631,7 @@ def _label(package: Package, line: str) -> Schema:
             "id": {**_TEXT, "maxLength": 100, "description": "Of the prediction that it is about."},
             "key": {**_KEY, "description": "Of the rows that it is about."},
             "label": known,
-            "at": {**_TEXT, "format": "date-time", "description": "When it became true."},
+            "at": {"type": ["string", "null"], "format": "date-time", "description": "When it became true."},
             "corrects": {
                 "anyOf": [known, {"type": "null"}],
                 "description": "The label that is kept now, which this one replaces; null: it corrects none.",

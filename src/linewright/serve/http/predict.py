@@ -113,7 +113,7 @@ class Loaded(msgspec.Struct, frozen=True):
     views: FeatureLookup | None = None
     """The columns of feature views, for rows that have none."""
     client: str = ""
-    """Who asks, while a candidate is tried: what it does is judged by client."""
+    """Who asks, while a candidate is tried, whose failures count by client."""
 
     @property
     def tried(self) -> Canary | Shadow | None:

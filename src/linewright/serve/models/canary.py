@@ -53,7 +53,7 @@ class Evidence:
     """What a candidate failed, by client: no client ends a trial, however many requests it sends.
 
     The client with the most failures is left out. A candidate has failed enough where those of the others are `FAILURES` or more, and
-    `FAILED_SHARE` of their requests. Where one client sends all requests of a trial it is the traffic: then `ALONE_FAILURES` count, `ALONE_S`
+    `FAILED_SHARE` of their requests. If one client sends all requests of a trial it is the traffic: then `ALONE_FAILURES` count, `ALONE_S`
     after its first request.
 
     Parameters
@@ -78,8 +78,8 @@ class Evidence:
         """How many requests failed."""
         return self._failed.total()
 
-    def answered(self, client: str) -> None:
-        """Note that a request was answered."""
+    def succeeded(self, client: str) -> None:
+        """Note that a request got its answer."""
         self._count(client)
 
     def failed(self, client: str) -> bool:
@@ -154,7 +154,7 @@ class Guard:
         with self._lock:
             seen = self._of(line, tried)
             if not champion:
-                seen.evidence.answered(client)
+                seen.evidence.succeeded(client)
             (seen.champion_s if champion else seen.tried_s).append(seconds / rows)
             if len(seen.tried_s) < SAMPLE or len(seen.champion_s) < SAMPLE:
                 return

@@ -268,7 +268,7 @@ class _Mirror:
             self._count("answered", rows)
             self.seconds += said.seconds
             is_champion = copies.tried is not copies.shadow
-            self._evidence.answered(copies.client)
+            self._evidence.succeeded(copies.client)
             self._guard.took(
                 self._line, copies.tried, rows, said.seconds, champion=is_champion, client=copies.client
             )
