@@ -186,7 +186,7 @@ class Guard:
         return not is_page and (scope["method"], scope["path"]) in OPEN_ROUTES
 
     def _is_read_alone(self, path: str) -> bool:
-        """Return whether a path has GET and no POST, so that what is sent there is answered 405."""
+        """Return whether a path has GET and no POST, so that 405 is the response to what is sent there."""
         is_read = self._permission_of("GET", path) is not None or ("GET", path) in OPEN_ROUTES
         is_sent = self._permission_of("POST", path) is not None or ("POST", path) in OPEN_ROUTES
         return is_read and not is_sent

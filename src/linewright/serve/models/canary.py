@@ -15,7 +15,7 @@ FAILURES = 3
 FAILED_SHARE = 0.01
 """Share of the other clients' requests to it that these have to be."""
 ALONE_FAILURES, ALONE_S = 20, 300.0
-"""Where one client alone sends all requests: how many it has to fail, and seconds since the first one."""
+"""If one client alone sends all requests: how many it has to fail, and seconds since the first one."""
 _PLACES = 1024
 """Places that clients are counted in; two in one place are one client, so that nobody grows it."""
 _REMEMBERED = 10_000
