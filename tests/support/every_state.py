@@ -22,7 +22,7 @@ from linewright.operations.annotate import annotate_answer, annotate_next, annot
 from linewright.operations.people.members import member_add
 from linewright.operations.people.tokens import token_create
 from linewright.people.facts import SignedIn
-from linewright.serve.access.accounts import sha256
+from linewright.serve.access.accounts import noted, sha256
 from linewright.serve.access.change_accounts import change
 from linewright.serve.access.rights import ROLES, Identity, Scope
 from linewright.serve.access.sign_in import begin_owner_session, owner_link
@@ -140,6 +140,8 @@ def _make(root: Path) -> None:
 def _sign_in(factory: Factory) -> None:
     at = factory.now()
     made = begin_owner_session(factory.state, owner_link(factory.state, at).code, at)
-    event = SignedIn(at=at, by="owner", because="asked for", line="", member="", session=sha256(made.code))
+    event = SignedIn(
+        at=at, by="owner", because="asked for", line="", member="", session=noted(sha256(made.code))
+    )
     factory.metadata.record(event)
     change(factory.state, lambda accounts: accounts)

@@ -178,7 +178,7 @@ class TokenChanged(Event, frozen=True, kw_only=True, tag="token-changed"):
     expires: str
     is_revoked: bool = False
     sha256: str = ""
-    """Of the whole token, as the file of members and tokens has it: it lets nobody in. Empty in events of before it was noted."""
+    """SHA-256 of the SHA-256 of the whole token, which the file of members and tokens has. Empty in events of before it was noted."""
 
 
 class MemberInvited(Event, frozen=True, kw_only=True, tag="member-invited"):
@@ -206,7 +206,7 @@ class SignedIn(Event, frozen=True, kw_only=True, tag="signed-in"):
     provider: str = ""
     """Issuer that vouched for them; empty for a password."""
     session: str = ""
-    """SHA-256 of the secret of their session: it lets nobody in. Empty in events of before it was noted."""
+    """SHA-256 of the SHA-256 of the secret of their session. Empty in events of before it was noted."""
 
 
 class SignInRefused(Event, frozen=True, kw_only=True, tag="sign-in-refused"):

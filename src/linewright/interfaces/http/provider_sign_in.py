@@ -35,7 +35,7 @@ from linewright.interfaces.http.sign_in import Signed, SignIn, address_of, body_
 from linewright.line.file.factory_file import read_factory_file
 from linewright.people.facts import Granted, MemberChanged, SignedIn
 from linewright.people.spec import OidcSpec, RoleOnLinesSpec
-from linewright.serve.access.accounts import Accounts, Grant, sha256
+from linewright.serve.access.accounts import Accounts, Grant, noted, sha256
 from linewright.serve.access.back_off import too_many
 from linewright.serve.access.change_accounts import change
 from linewright.serve.access.one_time import OneTime
@@ -296,7 +296,7 @@ class ProviderSignIn:
                 member=name,
                 address=address,
                 provider=vouched.issuer,
-                session=sha256(made.code),
+                session=noted(sha256(made.code)),
             )
         )
         return made

@@ -28,7 +28,7 @@ from linewright.interfaces.http.open_routes import (
     SIGN_OUT_PAGE,
 )
 from linewright.people.facts import MemberInvited, PasswordChosen, SignedIn, SignInRefused
-from linewright.serve.access.accounts import read_accounts, sha256
+from linewright.serve.access.accounts import noted, read_accounts, sha256
 from linewright.serve.access.authenticate import Authenticator, bearer
 from linewright.serve.access.back_off import BackOff, too_many
 from linewright.serve.access.change_accounts import change
@@ -262,7 +262,7 @@ class SignIn:
                     line="",
                     member="",
                     address=address,
-                    session=sha256(made.code),
+                    session=noted(sha256(made.code)),
                 )
             )
             return made
@@ -322,7 +322,7 @@ class SignIn:
                 line="",
                 member=made.member,
                 address=address,
-                session=sha256(made.code),
+                session=noted(sha256(made.code)),
             )
         )
         return made

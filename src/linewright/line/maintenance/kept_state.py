@@ -33,7 +33,7 @@ from linewright.line.scheduled.task_state import FOLDER as SCHEDULED
 from linewright.line.scheduled.task_state import TaskState
 from linewright.people.annotations import Annotations
 from linewright.people.facts import MemberChanged, MemberInvited, SignedIn, TokenChanged
-from linewright.serve.access.accounts import ACCESS_FILE, Accounts, Grant, Session, read_accounts
+from linewright.serve.access.accounts import ACCESS_FILE, Accounts, Grant, Session, noted, read_accounts
 from linewright.serve.access.line_tags import TAGS_FILE
 from linewright.serve.access.sign_in import FIRST_ADMIN
 from linewright.store.clock import later, micros_of
@@ -183,7 +183,7 @@ def _wrong_tokens(factory: Factory, accounts: Accounts) -> Iterator[tuple[str, s
         said = (event.name, event.role, event.lines, event.tags, event.member, event.expires)
         grant = token.grant
         kept = (token.name, grant.role, grant.lines, grant.tags, token.member, token.expires)
-        is_other = bool(event.sha256) and event.sha256 != token.sha256
+        is_other = bool(event.sha256) and event.sha256 != noted(token.sha256)
         if kept != said or is_other or (event.is_revoked and not token.revoked):
             yield f"token {public} is another one than the record says, or may do something else", after
 
@@ -193,7 +193,7 @@ def _wrong_sessions(factory: Factory, accounts: Accounts) -> Iterator[tuple[str,
     for public, session in sorted(accounts.sessions.items()):
         if (
             session.expires > now
-            and factory.metadata.newest_with(SignedIn, "session", session.sha256) is None
+            and factory.metadata.newest_with(SignedIn, "session", noted(session.sha256)) is None
         ):
             left[public] = session
     if not left:

@@ -10,7 +10,7 @@ from linewright.operations.declaration.declare import operation
 from linewright.operations.declaration.parameter import Duration
 from linewright.operations.people.members import grant_in_words, grant_of
 from linewright.people.facts import TokenChanged
-from linewright.serve.access.accounts import Token, read_accounts
+from linewright.serve.access.accounts import Token, noted, read_accounts
 from linewright.serve.access.change_accounts import change, find_token, new_token, with_token, without_token
 from linewright.serve.access.last_use import last_use
 from linewright.store.clock import later
@@ -178,6 +178,6 @@ def _record(factory: Factory, at: str, public: str, token: Token) -> None:
             member=token.member,
             expires=token.expires,
             is_revoked=bool(token.revoked),
-            sha256=token.sha256,
+            sha256=noted(token.sha256),
         )
     )

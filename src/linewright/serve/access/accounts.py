@@ -229,6 +229,11 @@ def sha256(secret: str) -> str:
     return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()
 
 
+def noted(kept: str) -> str:
+    """Return what the record says of a secret whose SHA-256 is kept: a digest of that, so that no entry of the file is made from a record."""
+    return sha256(kept)
+
+
 def read_accounts(state: Path) -> Accounts:
     """Return the members and tokens of a factory; empty without such a file.
 
