@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,7 @@ from linewright.operations.annotate import (
 )
 from linewright.operations.data.datasets import Datasets, dataset, datasets, rows
 from linewright.operations.lines.plan import plan
+from linewright.operations.people.inbox import inbox
 from linewright.people.annotations import Annotations
 from linewright.people.facts import LabelSettled, RowsAnnotated
 from linewright.serve.access.rights import ROLES, Identity, Scope
@@ -289,3 +291,38 @@ def test_a_reading_without_annotation_says_nothing_of_it(factory):
     assert shown is not None
     assert shown.annotated is None
     assert None is factory.metadata.get(shown.ingested, Ingested).annotated
+
+
+def test_a_table_whose_rows_all_have_labels_leaves_no_file(root, factory):
+    """What is refused leaves nothing: a file without questions is one that nobody expects."""
+    write_table(root, known=N)
+    with suppress(LinewrightError):
+        execute_inline(factory, LINE)
+
+    with pytest.raises(RequestError, match="label"):
+        annotate_queue_rows(factory, LINE, size=N)
+
+    assert not (factory.state / "annotate").exists()
+    assert [] == [one for one in inbox(factory).items if one.kind == "questions"]
+
+
+def test_a_file_without_a_batch_is_read_as_one_without_questions(factory):
+    """A version before this one left such files, and the inbox of all who annotate broke with it."""
+    with Annotations.of(factory.state, LINE).transaction():
+        pass
+
+    assert Annotations.of(factory.state, LINE).is_there()
+    assert [] == [one for one in inbox(factory).items if one.kind == "questions"]
+    assert 0 == annotate_status(factory, LINE).unclosed
+    assert N == annotate_queue_rows(factory, LINE, size=N).questions
+
+
+def test_rows_that_were_queued_meanwhile_are_not_asked_twice(factory, monkeypatch):
+    """The rows are read before the file is held: who queued others in between drew them first."""
+    first = annotate_queue_rows(factory, LINE, size=10)
+    monkeypatch.setattr("linewright.line.annotate.queue._asked_before", lambda _store: (set(), 1))
+
+    second = annotate_queue_rows(factory, LINE, size=N)
+
+    assert (1, 2) == (first.batch, second.batch)
+    assert N - 10 == second.questions

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import timedelta
 from math import ceil
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 from msgspec.structs import asdict, replace
@@ -15,7 +15,26 @@ from linewright.text.numbers import count
 _DIGITS = 12  # of a digest
 _MOST_NAMED = 5
 
-_RULES: Mapping[BreachKind, str] = {
+_Said = Literal[
+    "type",
+    "missing",
+    "pattern",
+    "references",
+    "unique",
+    "not-named",
+    "lacking",
+    "fields",
+    "broken-off",
+    "sql",
+    "fresh",
+    "gone",
+    "new",
+    "retyped",
+    "unlabelled",
+    "copies",
+    "copies-stay",
+]
+_RULES: Mapping[_Said, str] = {
     "type": "type {type}",
     "missing": "not missing",
     "pattern": "all of it matches {pattern}",

@@ -10,6 +10,8 @@ from linewright.store.values import Result
 LabelForm = Literal["two", "classes", "number", "time", "items", "values"]
 """What the labels of a line are: one of two classes, of which the second is looked for, one of several, a number, a time that may be
 censored, a list of items, or the values of the steps ahead."""
+TruthForm = Literal["two", "classes", "number"]
+"""The forms of a label that a single column is compared with."""
 MASK = "•••"
 """Stands for a value that is personal and not shown."""
 MOST_LABELS = 200

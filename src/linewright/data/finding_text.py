@@ -7,7 +7,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from linewright.data.facts import MASK, Edit, Finding, Scalar
+from linewright.data.facts import MASK, Edit, Finding, Scalar, TruthForm
 from linewright.text.numbers import count, listed, share_in_words
 from linewright.text.quoting import quoted, quoted_sentence
 
@@ -15,7 +15,7 @@ Evidence = Mapping[str, Any]
 
 _ASKED = "was it known before the label was?"
 _AFTERWARDS = "likely filled in after the label was known"
-_SCALE = {
+_SCALE: Mapping[TruthForm, str] = {
     "two": "ROC AUC",
     "classes": "share of the label's entropy",
     "number": "share of the label's variance",

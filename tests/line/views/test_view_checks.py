@@ -5,8 +5,10 @@ import random
 from paid import write, write_factory
 
 from linewright.data.finding_text import finding_in_words
+from linewright.interfaces.cli.render.dispatch import result_text
 from linewright.line.check.report import check_line
 from linewright.line.factory import Factory
+from linewright.operations.lines.check import check
 
 LINE = """\
 line: orders
@@ -111,3 +113,20 @@ def test_rows_that_get_nothing_of_a_view_are_counted(tmp_path):
         f"{one.evidence['rows']} of 60 rows get nothing of feature view 'customer_30d'"
         in finding_in_words(one)
     )
+
+
+def test_a_note_about_a_view_is_told(tmp_path):
+    """A view that gives nothing to some rows is worth a word, and no reason to end."""
+    write_outcomes(tmp_path)
+    (tmp_path / "features" / "history.yaml").write_text(
+        VIEW.replace("time: at", "time: at\nknown: known").replace(
+            ", late_90d: count(outcome = 'late') over 90d", ""
+        )
+    )
+    with Factory.create(tmp_path) as factory:
+        checked = check(factory, "orders")
+    notes = [one for line in checked.lines for one in line.findings if one.severity == "note"]
+
+    assert notes
+    for one in notes:
+        assert f"  note: {finding_in_words(one)}" in str(result_text(checked))

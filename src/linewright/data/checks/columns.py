@@ -10,7 +10,7 @@ import numpy.typing as npt
 import polars as pl
 
 from linewright.data.checks.check import Check
-from linewright.data.facts import Finding, Scalar
+from linewright.data.facts import Finding, Scalar, TruthForm
 from linewright.data.profile.association import Ints, Truth, cells, class_strengths, strength
 from linewright.data.profile.column import UNUSABLE, Seen
 from linewright.data.profile.label import FEWEST_ROWS, LabelProfile, without_rare
@@ -118,7 +118,8 @@ class Columns:
             names = sorted(names, key=lambda name: name == about.positive)
         spelled = self.spelled.gather(rows).cast(pl.String).cast(pl.Enum(names))
         codes = spelled.to_physical().cast(pl.Int64).to_numpy()
-        return Truth(form=about.form, codes=codes, ranks=np.zeros(len(codes)), classes=tuple(names))
+        form: TruthForm = "two" if about.form == "two" else "classes"
+        return Truth(form=form, codes=codes, ranks=np.zeros(len(codes)), classes=tuple(names))
 
     @cached_property
     def judged(self) -> dict[str, Seen]:

@@ -13,11 +13,11 @@ import numpy.typing as npt
 import polars as pl
 
 from linewright.data.checks.columns import LEAST_ROWS, ColumnCheck, Columns, Mask
-from linewright.data.facts import Finding, Scalar
+from linewright.data.facts import Finding, Scalar, TruthForm
 from linewright.data.profile.association import Ints, Truth, cells, roc_auc, strength
 
-_PERFECT = {"two": 0.995, "classes": 0.98, "number": 0.99}
-_HIGH = {"two": 0.85, "classes": 0.8, "number": 0.85}
+_PERFECT: Mapping[TruthForm, float] = {"two": 0.995, "classes": 0.98, "number": 0.99}
+_HIGH: Mapping[TruthForm, float] = {"two": 0.85, "classes": 0.8, "number": 0.85}
 _MANY = 100
 _PURE, _PURER = 0.9, 0.99
 _LIKELIHOOD_RATIO = 12.0
@@ -238,7 +238,7 @@ class Strong(ColumnCheck):
             found |= new.keys()
 
 
-def _far_above(form: str, strengths: Mapping[str, float]) -> dict[str, dict[str, Scalar]]:
+def _far_above(form: TruthForm, strengths: Mapping[str, float]) -> dict[str, dict[str, Scalar]]:
     far, following = _far(form, strengths)
     return {
         name: {"form": "label", "label": form, "strength": value, "next": following} for name, value in far
@@ -260,7 +260,7 @@ def _of_a_class(truth: Truth, by_class: Mapping[str, Mapping[int, float]]) -> di
     return best
 
 
-def _far(form: str, strengths: Mapping[str, float]) -> tuple[tuple[tuple[str, float], ...], float]:
+def _far(form: TruthForm, strengths: Mapping[str, float]) -> tuple[tuple[tuple[str, float], ...], float]:
     """Return the few columns that stand far above all others with their figures, and the next figure."""
     rest = sorted(((value, name) for name, value in strengths.items()), reverse=True)
     chance = 0.5 if form == "two" else 0.0
@@ -271,7 +271,7 @@ def _far(form: str, strengths: Mapping[str, float]) -> tuple[tuple[tuple[str, fl
     return (), chance
 
 
-def _is_far(form: str, best: float, following: float) -> bool:
+def _is_far(form: TruthForm, best: float, following: float) -> bool:
     """For two classes on the scale of d', the distance between the classes in standard deviations: AUC is squeezed near 1."""
     if best < _HIGH[form]:
         return False

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from linewright.data.facts import LabelForm
+from linewright.data.facts import TruthForm
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -24,7 +24,7 @@ _PRIOR_ROWS = 5.0
 class Truth:
     """The label of the rows that are looked at."""
 
-    form: LabelForm
+    form: TruthForm
     codes: Ints
     """Class of each row, shape (n,); for two classes 1 is positive. Zeros for numbers."""
     ranks: Floats

@@ -107,15 +107,20 @@ def make_queue(
     table = None if dataset is None else read_rows(factory, line, dataset)
     store = Annotations.of(factory.state, line)
     now, seed = factory.now(), factory.context.seed
+    # Read before the transaction: a line of which nothing can be asked gets no file of annotations.
+    queued, number = _asked_before(store)
+    chance = random.Random(seed(digest_of([line, number, package])))  # noqa: S311 -- draws rows, and guards nothing
+    if table is not None:
+        pool, known = _pool_of_table(factory, table, allowed, queued, champion=champion, chance=chance)
+    else:
+        pool, known = _pool(factory, line, queued, only, chance)
+    if not pool:
+        raise _nothing_to_label(line, only=only is not None, is_table=table is not None)
     with store.transaction() as held:
-        # In the transaction: two who queue at once draw no prediction twice.
-        queued = held.predictions()
-        number = len(held.batches()) + 1
-        chance = random.Random(seed(digest_of([line, number, package])))  # noqa: S311 -- draws rows, and guards nothing
-        if table is not None:
-            pool, known = _pool_of_table(factory, table, allowed, queued, champion=champion, chance=chance)
-        else:
-            pool, known = _pool(factory, line, queued, only, chance)
+        # Again in the transaction: two who queue at once draw no prediction twice.
+        queued, number = held.predictions(), len(held.batches()) + 1
+        pool = [one for one in pool if one.name not in queued]
+        known = [each for each in known if each[0].name not in queued]
         if not pool:
             raise _nothing_to_label(line, only=only is not None, is_table=table is not None)
         gold = chance.sample(known, min(len(known), round(settings.size * settings.gold_share)))
@@ -164,6 +169,14 @@ def make_queue(
         pool=len(pool),
         dataset=table.digest if table else None,
     )
+
+
+def _asked_before(store: Annotations) -> tuple[set[str], int]:
+    """Return the predictions and rows that are queued, and the number of the next batch."""
+    if not store.is_there():
+        return set(), 1
+    with store.reading() as held:
+        return held.predictions(), len(held.batches()) + 1
 
 
 def close_queue(factory: Factory, line: str) -> Queued:

@@ -58,8 +58,13 @@ _FACETS: Mapping[str, str] = {
     "version": "1-0-1/DatasetVersionDatasetFacet",
 }
 """Version and name of each facet."""
-_HOW: Mapping[How, str] = {"same": "IDENTITY", "expression": "TRANSFORMATION"}
-"""How a column is made of one of a source, in the words of OpenLineage."""
+_HOW: Mapping[How, str] = {
+    "same": "IDENTITY",
+    "expression": "TRANSFORMATION",
+    "window": "AGGREGATION",
+    "rows": "AGGREGATION",
+}
+"""How a column is made of one of a source, in the words of OpenLineage. Which rows count is a part of aggregating them."""
 Json = dict[str, Any]
 
 

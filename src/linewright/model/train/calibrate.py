@@ -182,7 +182,7 @@ def _candidates(target: Codes, kind: Task) -> list[Fit]:
     rarest = int(counts.min())
     if len(counts) < 2 or rarest < _FEWEST:
         return []
-    fits = [_FITS[method] for method in task(kind).calibrations]
+    fits = [fit for method in task(kind).calibrations if (fit := _FITS.get(method)) is not None]
     return fits if rarest >= ISOTONIC_ROWS else [fit for fit in fits if fit is not fit_isotonic]
 
 

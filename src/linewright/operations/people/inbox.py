@@ -118,8 +118,9 @@ def _questions(factory: Factory) -> Iterator[InboxItem]:
         if not factory.may("annotate", line):
             continue
         with Annotations.of(factory.state, line).reading() as held:
-            waiting, newest = held.waiting_for(by), list(held.batches())[-1]
-        if waiting:
+            waiting = held.waiting_for(by)
+            newest = held.batches()[-1] if waiting else None
+        if newest is not None:
             yield InboxItem(
                 kind="questions", id=line, line=line, at=newest.at, by=newest.by, says=str(waiting)
             )

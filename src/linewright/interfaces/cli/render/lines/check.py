@@ -1,9 +1,10 @@
 """What checking lines gave."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, assert_never
 
 from linewright.data.breach_text import BreachInWords, by_weight
+from linewright.data.facts import Severity
 from linewright.data.finding_text import finding_in_words
 from linewright.interfaces.cli.render.dispatch import renderer
 from linewright.interfaces.cli.words import clipped, grid
@@ -12,7 +13,6 @@ from linewright.line.request_columns import sql_in_words
 from linewright.operations.lines.check import Checked, CheckedLine, CheckedText
 from linewright.text.numbers import count
 
-_LEADS = {"exclude": "warn", "warn": "warn", "ask": "ask"}
 _HEAD = ("column", "rule", "failed", "of rows", "first value", "line", "what happens")
 _RULE, _VALUE = 44, 28  # letters of a rule and of a value that the table shows
 
@@ -31,7 +31,7 @@ def checked_file_text(checked: CheckedText) -> str:
     """Say what is wrong with a text that nobody has saved, what its settings do not do, and how it differs."""
     told = [f"{checked.line}: {'not right' if checked.errors else 'the text is right'}"]
     told += [f"  {_placed(error, 'message')}" for error in checked.errors]
-    told += [f"  {_LEADS[one.severity]}: {finding_in_words(one)}" for one in checked.findings]
+    told += [f"  {_lead(one.severity)}: {finding_in_words(one)}" for one in checked.findings]
     return "\n".join([*told, checked.diff.rstrip("\n") or "  It is the text of the file in force."])
 
 
@@ -45,13 +45,26 @@ def _checked_text(line: CheckedLine) -> str:
         if line.quarantined:
             told[0] += f", {line.quarantined:,} would go to quarantine"
     table = [f"  {row}" for row in _breaches_table(line.breaches)]
-    found = [f"  {_LEADS[one.severity]}: {finding_in_words(one)}" for one in line.findings]
+    found = [f"  {_lead(one.severity)}: {finding_in_words(one)}" for one in line.findings]
     if found:
         found.append(
             "  A check is silenced by its id, checks: {disable: [ID]}; a column that was known before the label by checks: {known: [COLUMN]}."
         )
     sql = [f"  sql: {said}" for said in sql_in_words(line.row_sql)] if line.row_sql else []
     return "\n".join([*told, *table, *sql, *found, *(f"  Next: {step}" for step in line.next)])
+
+
+def _lead(severity: Severity) -> str:
+    """Return the word before a finding."""
+    match severity:
+        case "exclude" | "warn":
+            return "warn"
+        case "ask":
+            return "ask"
+        case "note":
+            return "note"
+        case _:
+            assert_never(severity)
 
 
 def _placed(error: dict[str, Any], said: str) -> str:
