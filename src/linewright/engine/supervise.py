@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from types import FrameType
 from typing import Self
 
-from linewright.errors import RequestError, of_exit_code
+from linewright.errors import RequestError, Transient, of_exit_code
 from linewright.store.files.rights import asked_umask
 
 LOOK_S = 0.1
@@ -27,7 +27,7 @@ _START_S = 90.0
 _LEAVE_S = 120.0
 """How long a process may take to end once it has been replaced; its own deadlines are shorter."""
 _FALSE_STARTS = 3
-"""How often in a row a process of a group that has never listened may be killed before the group is given up."""
+"""How often in a row a process of a group that has never listened may crash, or lack what may come, before the group is given up."""
 _WELL, _UNWELL = b"1", b"0"
 
 
@@ -187,9 +187,15 @@ class Group:
     def _fail(self, place: _Place, code: int, lived_s: float) -> None:
         place.failures = 1 if lived_s > _STEADY_S else place.failures + 1
         name = self.child.name
-        # What was killed (a negative code) had nothing to say, and may live the next time.
-        has_said_why = code >= 0 or place.failures >= _FALSE_STARTS
-        if code == RequestError.exit_code or (has_said_why and not self.has_listened):
+        if code == -signal.SIGKILL:
+            is_hopeless = (
+                False  # others ended it, as for want of memory: however often, it may live the next time
+            )
+        elif code < 0 or code == Transient.exit_code:
+            is_hopeless = not self.has_listened and place.failures >= _FALSE_STARTS
+        else:
+            is_hopeless = not self.has_listened or code == RequestError.exit_code
+        if is_hopeless:
             # It says that what it was asked is wrong (a taken port, say): asking again would not help.
             raise of_exit_code(code)(
                 f"the {name} did not start", found=f"exit code {code}", hint="see its message above"
