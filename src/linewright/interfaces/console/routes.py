@@ -3,13 +3,14 @@
 import asyncio
 import gzip
 import secrets
+import traceback
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping, Sequence
-from contextlib import ExitStack, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Mapping, MutableMapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from functools import cached_property, partial
 from time import monotonic
 from types import ModuleType
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import parse_qs, quote, unquote, urlencode, urlsplit
 from weakref import WeakValueDictionary
 
@@ -79,7 +80,13 @@ _WATCHED = "watched"
 _FRAGMENTS = frozenset({"main", "page", _WATCHED})
 """What our script asks for: a part, or what takes the place of the page that is shown, with what stands around it; or, of one that is
 watched, the main part alone."""
-_NOTHING_AROUND: Mapping[str, Any] = {"seen": None, "saved_views": (), "view_address": ""}
+_Around = Literal["inbox", "views", "tabs", "saved"]
+"""What stands around the main part of a page: how many things wait and what came, saved views, and the other pages of the line; or a part of
+it that is saved with it."""
+_NOTHING_AROUND: Mapping[str, Any] = {"seen": None, "saved_views": (), "view_address": "", "lacking": ()}
+_NOTHING_SEEN = Seen(0, ())
+_MOST_TOLD = 100
+"""Different errors of what stands around pages that are told of, each once."""
 _EVERY_PAGE = ("note", "save", "data", "whole", "have")
 """Values that each page takes: what a form has just done; whether the page is to be one file; which of its charts is wanted as data;
 whether it is to come with what takes long; and the fingerprint of what a browser that watches it has."""
@@ -143,6 +150,8 @@ class Console:
         self._inboxes = InboxCache(self._inbox)
         self._shown: OrderedDict[str, tuple[float, Any]] = OrderedDict()
         """What was worked out for pages a moment ago: a file of what somebody sees holds just that, and is there at once."""
+        self._told = set[str]()
+        """Errors of what stands around pages that were told of."""
 
     def _status(self) -> Any:
         with faults_explained(), panics_explained(), self._open(owner("linewright")) as factory:
@@ -272,9 +281,10 @@ class Console:
         try:
             route, asked, values = self._at(address, request)
             asked.scope["headers"] = [*request.scope["headers"], (b"x-fragment", b"main")]
-            return await asyncio.wait_for(self._html(route, asked, identity, values, {"save": "1"}), _PART_S)
-        except TimeoutError:
-            pass
+            with self._costs_a_part("saved", []), suppress(TimeoutError):
+                return await asyncio.wait_for(
+                    self._html(route, asked, identity, values, {"save": "1"}), _PART_S
+                )
         except LinewrightError as error:
             shown["error"] = error
         return await run_sync(
@@ -429,8 +439,10 @@ class Console:
     ) -> str:
         asks = ask or Ask(None, identity or Identity(actor="", scopes=()), self._operations)
         nav = [] if identity is None else self._navigation(identity)
-        line = request.path_params.get("line")
-        tabs = [] if identity is None or line is None else self._tabs(asks, identity, line)
+        line, tabs, lacking = request.path_params.get("line"), list[tuple[str, Route]](), list[_Around]()
+        if identity is not None and line is not None:
+            with self._costs_a_part("tabs", lacking):
+                tabs = self._tabs(asks, identity, line)
         fragment = request.headers.get("x-fragment")
         defaults = dict[str, Any]()
         defaults |= {"note": None, "page": "", "is_live": False, "saves": False, "error": None, "charts": []}
@@ -442,7 +454,7 @@ class Console:
             .render(
                 {
                     **defaults,
-                    **(_NOTHING_AROUND if is_alone else self._around(request, asks, on_page=True)),
+                    **(_NOTHING_AROUND if is_alone else self._around(request, asks, lacking, on_page=True)),
                     **shown,
                     "layout": "part.html.jinja" if fragment in _FRAGMENTS else "layout.html.jinja",
                     "factory_name": self.name,
@@ -459,15 +471,41 @@ class Console:
         )
         return self._relative(html.encode()).decode()
 
-    def _around(self, request: Request, ask: Ask, *, on_page: bool) -> dict[str, Any]:
+    @contextmanager
+    def _costs_a_part(self, part: _Around, lacking: list[_Around]) -> Generator[None]:
+        """Compute a part of a page: whatever fails in there costs that part, since the page itself is what they want."""
+        try:
+            yield
+        except LinewrightError:
+            raise
+        except Exception as error:  # noqa: BLE001 -- the boundary between a page and what stands around it: a bug there must not take the page
+            lacking.append(part)
+            key = f"{part}: {error!r}"
+            if key not in self._told and len(self._told) < _MOST_TOLD:
+                self._told.add(key)
+                traceback.print_exception(error)
+
+    def _seen(self, identity: Identity, lacking: list[_Around], *, on_page: bool = False) -> Seen:
+        seen: Seen | None = None
+        with self._costs_a_part("inbox", lacking):
+            seen = self._inboxes.of(identity, on_page=on_page)
+        return seen or _NOTHING_SEEN
+
+    def _around(self, request: Request, ask: Ask, lacking: list[_Around], *, on_page: bool) -> dict[str, Any]:
         """Return what stands around the main part of each page of somebody: how many things wait, what came, saved views.
 
-        What cannot be read is left out: the page itself is what they want.
+        What cannot be read is left out.
+
+        Parameters
+        ----------
+        lacking
+            Gets the parts that an error nobody foresaw has cost.
         """
-        found = dict(_NOTHING_AROUND)
+        found = {**_NOTHING_AROUND, "lacking": lacking}
         with suppress(LinewrightError):
-            found |= {"seen": self._inboxes.of(ask.identity, on_page=on_page)}
-            found |= {"saved_views": [one for one in ask("views").views if _leads_somewhere(one.address)]}
+            found |= {"seen": self._seen(ask.identity, lacking, on_page=on_page)}
+            with self._costs_a_part("views", lacking):
+                found |= {"saved_views": [one for one in ask("views").views if _leads_somewhere(one.address)]}
         if ask.identity.member or ask.identity.is_owner:  # a token that is nobody's saves none
             with suppress(RequestError):
                 found |= {"view_address": view_address(_here(request))}
@@ -524,7 +562,7 @@ class Console:
                         identity.require_somewhere(route.entry.permission)
                         html = await self._html(route, request, identity, values, {}) if is_live else ""
                         before = seen
-                        seen = await run_sync(self._inboxes.of, identity, limiter=self._threads)
+                        seen = await run_sync(self._seen, identity, [], limiter=self._threads)
                         placed = around
                         if seen != before or now >= again:
                             again = now + _AROUND_S
@@ -547,7 +585,7 @@ class Console:
     def _placed(self, request: Request, identity: Identity) -> str:
         """Return what stands around a page, each part with the id of its place."""
         with faults_explained(), panics_explained(), self._open(identity) as factory:
-            around = self._around(request, Ask(factory, identity, self._operations), on_page=False)
+            around = self._around(request, Ask(factory, identity, self._operations), [], on_page=False)
         template = self._render.environment().get_template("placed.html.jinja")
         return template.render({**around, "here": _here(request)})
 
