@@ -25,6 +25,7 @@ from linewright.people.facts import MemberChanged, TokenChanged
 from linewright.serve.access.accounts import Grant, sha256
 from linewright.serve.access.authenticate import LOOK_S, Authenticator
 from linewright.serve.access.change_accounts import change, new_token, with_token, without_token
+from linewright.serve.access.control_token import control_token
 from linewright.serve.http.app import _ROUTES, OPEN
 
 spec = importlib.util.spec_from_file_location(
@@ -326,6 +327,38 @@ def test_a_command_with_a_token_is_who_has_it(tmp_path):
     assert 0 == asked(boss)[0]
     with Factory.open(root) as factory:
         assert ["token boss"] == [one.by for one in factory.metadata.events(MemberChanged)]
+
+
+def test_the_owners_token_is_the_owners_for_a_command_too(tmp_path):
+    """Whoever is told of `.linewright/control.token`, and gives it, must not be sent to it again."""
+    root = tmp_path / "factory"
+    with Factory.create(root) as factory:
+        owners = control_token(factory.state)
+        boss = token_create(factory, "boss", kind="admin").token
+
+    def asked(name: str, token: str) -> "subprocess.CompletedProcess[str]":
+        words = ("member", "add", name, "--role", "viewer", "--factory", str(root))
+        return carry_out(root, *words, LINEWRIGHT_TOKEN=token)
+
+    assert 0 == asked("ada", owners).returncode
+    refused = asked("bob", owners[:-1] + ("x" if owners[-1] != "x" else "y"))
+    assert 2 == refused.returncode
+    assert "control.token" not in refused.stderr
+    assert "unset LINEWRIGHT_TOKEN" in refused.stderr
+    assert [0, 0] == [asked("bob", "").returncode, asked("cem", boss).returncode]
+
+
+def test_an_owner_whose_token_is_of_no_use_is_not_sent_to_it(tmp_path):
+    """The hint names what works: another token."""
+    with Factory.create(tmp_path) as factory:
+        owners = control_token(factory.state)
+        token_create(factory, "boss", kind="admin")
+
+        with pytest.raises(Unauthenticated, match="of no use") as caught:
+            Authenticator(owners, state=factory.state).identify([f"Bearer {owners}"])
+
+    assert "linewright token create" in caught.value.hint
+    assert "control.token" not in caught.value.hint
 
 
 def test_what_is_asked_for_wrongly_changes_nothing(factory):

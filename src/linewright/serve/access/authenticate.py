@@ -3,6 +3,7 @@
 import hmac
 import os
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from time import monotonic
@@ -10,7 +11,7 @@ from typing import Any
 
 from linewright.errors import LinewrightError, Unauthenticated
 from linewright.serve.access.accounts import ACCESS_FILE, Accounts, public_part, read_accounts, sha256
-from linewright.serve.access.control_token import TOKEN_PATH
+from linewright.serve.access.control_token import TOKEN_FILE, TOKEN_PATH, read_token
 from linewright.serve.access.last_use import EVERY_S, LastUse
 from linewright.serve.access.line_tags import UNTAGGED, FollowedTags
 from linewright.serve.access.refused import Refused
@@ -183,7 +184,12 @@ class Authenticator:
         except LinewrightError:
             has_admin = False
         if has_admin:
-            raise _refused("the owner's token is of no use since an admin has one")
+            raise Unauthenticated(
+                "the owner's token is of no use since an admin has one",
+                where="Authorization",
+                allowed="Bearer TOKEN",
+                hint="`linewright token create` makes one",
+            )
         return self._owner
 
 
@@ -214,11 +220,28 @@ def _refused(what: str) -> Unauthenticated:
 def local_identity(state: Path, token: str, user: str) -> Identity:
     """Return who asks by a command in the factory's folder: whose token is given, else its owner.
 
-    The owner of the folder can do everything to it. A token says who acts, and keeps a program to what it is for.
+    The owner of the folder can do everything to it. A token says who acts, and keeps a program to what it is for; that of the owner, for
+    the control plane, says that it is the owner.
 
     Raises
     ------
     Unauthenticated
         If the token lets nobody in.
     """
-    return Authenticator(state=state).identify([f"Bearer {token}"]) if token else owner(user)
+    if not token or _is_owners(state, token):
+        return owner(user)
+    try:
+        return Authenticator(state=state).identify([f"Bearer {token}"])
+    except Unauthenticated as error:
+        raise Unauthenticated(
+            error.what,
+            where="LINEWRIGHT_TOKEN",
+            hint="unset LINEWRIGHT_TOKEN: in the factory's folder a command acts as its owner; `linewright token create` makes a token",
+        ) from None
+
+
+def _is_owners(state: Path, token: str) -> bool:
+    """Return whether a token is that of the control plane's owner, whose file only the owner of the folder can read."""
+    with suppress(OSError, LinewrightError):
+        return hmac.compare_digest(read_token(state / TOKEN_FILE).encode(), token.encode())
+    return False
