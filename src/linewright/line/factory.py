@@ -28,7 +28,7 @@ from linewright.store.artifacts.local import LocalArtifacts
 from linewright.store.clock import now_utc, seed_of, user, uuid7
 from linewright.store.files.fit_files import LocalFits
 from linewright.store.files.names import CLIENT_FILES, ENDING, file_of, is_line_name, line_path
-from linewright.store.files.rights import OWNER_ONLY, make_asked_folder
+from linewright.store.files.rights import make_asked_folder, make_state_folder
 from linewright.store.metadata.snapshot import Snapshot
 from linewright.store.metadata.sql import SqlMetadata
 
@@ -154,7 +154,7 @@ class Factory:
         found = file.read_text().strip() if file.exists() else ""
         if not found:
             # Replaced as a whole: a kill must not leave a factory that cannot be opened.
-            self.state.mkdir(mode=OWNER_ONLY, parents=True, exist_ok=True)
+            make_state_folder(self.state)
             draft = file.with_name(f".FORMAT.{os.getpid()}")
             draft.write_text(FORMAT + "\n")
             draft.replace(file)

@@ -19,7 +19,7 @@ from linewright.serve.rows.lookup.known_series import parts_of
 from linewright.store.artifacts.local import LocalArtifacts
 from linewright.store.files.disk import explained, sync_folder
 from linewright.store.files.names import is_line_name, line_path
-from linewright.store.files.rights import OWNER_ONLY
+from linewright.store.files.rights import OWNER_ONLY, make_state_folder
 from linewright.store.values import decode, decoder, digest_of_bytes
 
 PACKAGE = "package.json"
@@ -117,7 +117,7 @@ def write_folder(factory: Factory, model: str, folder: Path) -> DetachedFolder:
     draft = folder.with_name(f".{folder.name}.{os.getpid()}.new")
     try:
         with explained(folder, "the folder"):
-            (draft / STATE).mkdir(mode=OWNER_ONLY, parents=True)
+            make_state_folder(draft / STATE)
             blobs = [factory.artifacts.get(digest) for digest in says.artifacts]
             for blob in blobs:
                 LocalArtifacts(blobs_in(draft)).put(blob)

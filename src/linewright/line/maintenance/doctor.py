@@ -44,7 +44,7 @@ from linewright.release.promotion import is_projected, require_bytes
 from linewright.serve.access.control_token import TOKEN_FILE, read_token
 from linewright.serve.listener import endpoint
 from linewright.store.files.disk import explain, explain_sqlite, is_busy
-from linewright.store.files.rights import OTHERS
+from linewright.store.files.rights import OTHERS, OUT_OF_GIT
 from linewright.store.metadata.database import open_file
 from linewright.store.metadata.sql import SqlMetadata
 from linewright.store.shared_features import shared_features
@@ -233,6 +233,16 @@ def _rights(factory: Factory, _: Needs) -> Iterator[Problem]:
             what=f"other users of this machine may enter the state (rights {found & 0o777:04o}): they can read rows and labels, and lock its files",
             where=str(factory.state),
             next=f"chmod -R go-rwx {shlex.quote(str(factory.state))}",
+            exit_code=Transient.exit_code,
+        )
+
+
+def _git(factory: Factory, _: Needs) -> Iterator[Problem]:
+    if factory.state.is_dir() and not (path := factory.state / OUT_OF_GIT).exists():
+        yield Problem(
+            what="git would take the state, with the owner's token and rows of the data: an older Linewright did not exclude it",
+            where=str(factory.state),
+            next=f"echo '*' > {shlex.quote(str(path))}",
             exit_code=Transient.exit_code,
         )
 
@@ -481,6 +491,7 @@ _CHECKS: Mapping[str, Callable[[Factory, Needs], Iterator[Problem]]] = {
     "writable": _writable,
     "owners": _owners,
     "rights": _rights,
+    "git": _git,
     "databases": _databases,
     "executor": _executor,
     "ports": _ports,

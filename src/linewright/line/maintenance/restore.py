@@ -38,7 +38,7 @@ from linewright.serve.access.accounts import ACCESS_FILE, read_accounts
 from linewright.serve.access.change_accounts import NAME
 from linewright.store.files.disk import explained, sync_folder
 from linewright.store.files.names import LINE
-from linewright.store.files.rights import OWNER_ONLY
+from linewright.store.files.rights import make_state_folder
 from linewright.store.pushed_rows import SOURCE
 
 _STAGE = ".restoring"
@@ -123,7 +123,7 @@ def _restore(factory: Factory, file: Path, permit: Permit | None, *, is_new: boo
     root, stage = factory.root, factory.root / _STAGE
     _require_empty(root)
     shutil.rmtree(stage, ignore_errors=True)
-    (stage / STATE).mkdir(mode=OWNER_ONLY, parents=True)  # else as wide as this process makes folders
+    make_state_folder(stage / STATE)
     try:
         restored, factory_file = _unpack(factory, file, stage, is_permitted=permit is not None)
         _require_ours(stage)

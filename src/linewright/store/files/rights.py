@@ -8,13 +8,15 @@ import os
 import secrets
 import stat
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from linewright.errors import Denied
 
 OWNER_ONLY = 0o700
 """Rights of the folder of all state: whoever cannot pass it reaches nothing below, whatever the rights there are."""
+OUT_OF_GIT = ".gitignore"
+"""In the folder of all state: whoever puts the folder of a factory under version control publishes none of it."""
 LOCK = 0o600
 """Rights of a file that is locked: whoever may open it may hold the lock."""
 OTHERS = 0o077
@@ -104,6 +106,19 @@ def as_asked(path: Path) -> None:
     """Give a file or folder that was just made for a person the rights that they give their files."""
     if _before:
         path.chmod((0o777 if path.is_dir() else 0o666) & ~_before[0])
+
+
+def make_state_folder(state: Path) -> None:
+    """Make the folder of all state: its owner's alone, and kept out of git, where it would publish tokens and rows; what is there stays.
+
+    Raises
+    ------
+    OSError
+        If it cannot be made.
+    """
+    state.mkdir(mode=OWNER_ONLY, parents=True, exist_ok=True)
+    with suppress(FileExistsError), (state / OUT_OF_GIT).open("x", encoding="ascii") as file:
+        file.write("*\n")
 
 
 def make_asked_folder(folder: Path) -> None:
