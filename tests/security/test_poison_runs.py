@@ -29,6 +29,7 @@ from linewright.operations.care.maintenance import verify
 from linewright.operations.lines.history import runs
 from linewright.operations.lines.run import cancel
 from linewright.operations.models.evidence import show
+from linewright.serve.listener import Announced, Announcement
 
 pytestmark = pytest.mark.usefixtures("forked")
 SEED = 21
@@ -60,6 +61,24 @@ def panic():
 
 def hang():
     time.sleep(120)
+
+def think():
+    until = time.process_time() + 4
+    while time.process_time() < until:
+        pass
+    from sklearn.linear_model import LogisticRegression
+    return LogisticRegression()
+
+def think_for_ever():
+    while True:
+        pass
+
+def wait_for_word():
+    open(f"{os.getpid()}.begun", "w").close()
+    while not os.path.exists("go"):
+        time.sleep(0.01)
+    from sklearn.linear_model import LogisticRegression
+    return LogisticRegression()
 
 def memory():
     held = []
@@ -146,13 +165,15 @@ def until(true: Callable[[], object], seconds: float = 60) -> None:
         ("kill", "signal SIGKILL", 3),
         ("leave", "exit code 0 before it was done", 2),
         ("hang", "no progress within the deadline", 2),
+        ("think_for_ever", "no progress within the deadline", 1),
     ],
 )
 def test_a_run_whose_process_ends_each_time_at_one_step_fails_and_says_how(
     factory, monkeypatch, does, how, attempt
 ):
     """It was resumed for ever, and with `os._exit(0)` it ended with 0 without having run."""
-    limit(factory, "{idle_s: 4}" if does == "hang" else "{}")
+    limits = {"hang": "{idle_s: 4}", "think_for_ever": "{idle_s: 2, busy_s: 8}"}
+    limit(factory, limits.get(does, "{}"))
     # The number is looked at where it is the usual one; each attempt costs the imports of a process.
     if does == "kill":
         assert attempt == attempts.MOST_ATTEMPTS
@@ -174,6 +195,46 @@ def test_a_run_whose_process_ends_each_time_at_one_step_fails_and_says_how(
     if does == "kill":
         assert execute(factory, "sound").promoted
     assert () == verify(factory).problems
+
+
+def test_a_run_that_says_nothing_but_computes_is_not_ended(factory):
+    """A long fit tells of nothing until it is done; on a busy machine it was ended, and did its work again."""
+    limit(factory, "{idle_s: 2}")
+    declare(factory, "poison", 'python: "poison.py:think"')
+
+    execute(factory, "poison")
+
+    assert [] == list(factory.metadata.events(AttemptEnded, line="poison"))
+
+
+@pytest.mark.parametrize(
+    ("priority", "is_up", "below"),
+    [("auto", False, 0), ("auto", True, 10), ("normal", True, 0), ("low", False, 10)],
+)
+def test_a_run_stands_back_for_its_own_endpoint_alone(factory, priority, is_up, below):
+    """Beside any other busy process a run that always stands back takes ten times as long, for nobody's good."""
+    limit(factory, f"{{priority: {priority}}}")
+    declare(factory, "poison", 'python: "poison.py:wait_for_word"')
+    announcement = Announcement(factory.state, Announced(address="127.0.0.1:1", url="http://127.0.0.1:1"))
+    if is_up:
+        announcement.make()
+    seen = list[int]()
+
+    def look() -> None:
+        until(lambda: list(factory.root.glob("*.begun")))
+        (begun,) = factory.root.glob("*.begun")
+        seen.append(os.getpriority(os.PRIO_PROCESS, int(begun.stem)))
+        (factory.root / "go").touch()
+
+    looking = threading.Thread(target=look)
+    looking.start()
+    try:
+        execute(factory, "poison")
+    finally:
+        looking.join()
+        announcement.withdraw()
+
+    assert [below or os.getpriority(os.PRIO_PROCESS, 0)] == seen
 
 
 @pytest.mark.slow

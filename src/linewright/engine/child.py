@@ -44,6 +44,8 @@ _TREE_S = 1.0
 """How often it is looked what a child has started, and what all of that takes."""
 _NICE = 10
 """How far a child stands back for the processes that answer, where there are too few processors for both."""
+_BUSY = 0.01
+"""Of one processor, from which share on a child computes; what waits in a loop takes less."""
 _GRACE_S = 1.0
 """How long a child may take to end by itself once its channel is closed."""
 _ENDS_S = 60.0
@@ -192,8 +194,9 @@ class Child:
             except OSError:
                 ours.close()
                 raise
+        self.gives_way = False
         if gives_way:
-            _stand_back(self._process.pid)
+            self.stand_back()
         if cores is not None:
             _limit_cores(self._process.pid, cores)
         self._channel = Channel(ours)
@@ -217,6 +220,11 @@ class Child:
         """Number of the process."""
         return self._process.pid
 
+    def stand_back(self) -> None:
+        """Have the processes that answer get a processor first, from now on, for good."""
+        self.gives_way = True
+        _stand_back(self._process.pid)
+
     def measure(self) -> Begun:
         """Have `usage` count from now on, since a child may have done other work before; return where it begins."""
         forget_peak(self._process.pid)
@@ -236,7 +244,11 @@ class Child:
             self._channel.send(message)
 
     def receive(
-        self, *, idle_s: float | None = None, quiet: Callable[[float], None] = lambda _seconds: None
+        self,
+        *,
+        idle_s: float | None = None,
+        busy_s: float | None = None,
+        quiet: Callable[[float], None] = lambda _seconds: None,
     ) -> Any:
         """Wait for the next value that the child sends.
 
@@ -244,6 +256,9 @@ class Child:
         ----------
         idle_s
             Seconds after which a child that sent nothing is ended; `None` waits for ever.
+        busy_s
+            Seconds after which that is done to one that computes: with it, and after `measure`, the time counts as idle in which the child
+            and all that it started took less than a hundredth of a processor. `None`: what it computes does not count.
         quiet
             Called now and then meanwhile, with the seconds waited so far. What it raises ends the wait, not the child.
 
@@ -252,13 +267,19 @@ class Child:
         ChildEnded
             If the child ended, or was ended because it was idle.
         """
-        since = time.monotonic()
+        since = idle_since = time.monotonic()
+        counted_s = self._meter.last.cpu_s if self._meter is not None else 0.0
         while True:
             try:
                 return self._channel.receive(_LOOK_S)
             except TimeoutError:
-                waited = time.monotonic() - since
-                if idle_s is not None and waited > idle_s:
+                now = time.monotonic()
+                waited = now - since
+                if idle_s is not None and busy_s is not None and self._meter is not None:
+                    used_s = self._meter.last.cpu_s
+                    if used_s - counted_s >= _BUSY * idle_s and waited <= busy_s:
+                        counted_s, idle_since = used_s, now
+                if idle_s is not None and now - idle_since > idle_s:
                     self.kill()
                     raise ChildEnded(End(how="deadline", last=self._last_line())) from None
                 if self.has_ended():
@@ -421,10 +442,13 @@ def parent(word: str) -> Channel:
 
 
 def _stand_back(pid: int) -> None:
-    """Have a process wait for those that answer, from its first instant on: its imports alone take a second."""
-    with suppress(OSError, AttributeError):
-        os.setpriority(os.PRIO_PROCESS, pid, _NICE)
-        os.sched_setscheduler(pid, os.SCHED_BATCH, os.sched_param(0))
+    """Have a process wait for those that answer, with the threads that it has; those that it starts later inherit that."""
+    threads = [int(task.name) for task in Path(f"/proc/{pid}/task").glob("*")] or [pid]
+    for thread in threads:
+        with suppress(OSError, AttributeError):
+            os.setpriority(os.PRIO_PROCESS, thread, _NICE)
+            os.sched_setscheduler(thread, os.SCHED_BATCH, os.sched_param(0))
+    with suppress(OSError):
         # Linux may share processors between sessions first (sched_autogroup_enabled), whatever their processes say.
         Path(f"/proc/{pid}/autogroup").write_text(str(_NICE))
 

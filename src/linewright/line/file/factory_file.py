@@ -112,7 +112,13 @@ class RunLimits(Spec):
     """Memory of the process, e.g. ``8GiB``: heap, stacks and private mappings. `None` is three quarters of the memory of the machine or
     control group."""
     idle_s: Annotated[float, Field(ge=1, le=86_400)] = 600.0
-    """Seconds without progress after which the process is ended. A training tells of each model that it has fitted."""
+    """Seconds without progress after which a process is ended that takes less than a hundredth of a processor, with all that it starts. A
+    training tells of each model that it has fitted."""
+    busy_s: Annotated[float, Field(ge=1, le=604_800)] = 21_600.0
+    """Seconds without progress after which a process is ended that computes."""
+    priority: Literal["auto", "low", "normal"] = "auto"
+    """How runs share processors with others. `low`: they stand back. `normal`: they are as what started them. `auto`: low while an endpoint of
+    this factory lives when an attempt begins, else normal."""
     at_once: Annotated[int, Field(ge=1, le=64)] = Field(default_factory=_at_once)
     """Runs that are carried out at a time, each of another line (default: 2, or half of the processors where that is more). A run that
     shows no progress for 10 seconds is not counted."""

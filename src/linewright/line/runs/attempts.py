@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar, assert_never, cast
 
 import msgspec
 
@@ -35,6 +35,7 @@ from linewright.line.runs.record import WORKFLOW, accept, declared, end_of, fini
 from linewright.line.runs.run_log import RunLog
 from linewright.line.runs.usage import RunMeter
 from linewright.line.spec import LineSpec
+from linewright.serve.listener import endpoint
 from linewright.store.values import decoder, to_builtins
 
 MOST_ATTEMPTS = 3
@@ -81,7 +82,7 @@ class Children:
     """
 
     def __init__(self, factory: Factory, limits: RunLimits, program: Sequence[str] = PROGRAM) -> None:
-        self._root, self._limits, self._program = factory.root, limits, program
+        self._root, self._state, self._limits, self._program = factory.root, factory.state, limits, program
         self._starter = ThreadPoolExecutor(1, thread_name_prefix="children")
         self._lock = threading.Lock()
         self._spare: Future[Child] | None = None
@@ -97,8 +98,14 @@ class Children:
 
     def take(self) -> Child:
         """Return one that waits, or a new one."""
-        spare = self._without_spare()
-        return (spare or self._starter.submit(self._start)).result()
+        spare, gives_way = self._without_spare(), self._gives_way()
+        child = (spare or self._starter.submit(self._start)).result()
+        if gives_way and not child.gives_way:
+            child.stand_back()
+        elif child.gives_way and not gives_way:  # which is for good
+            child.kill()
+            child = self._starter.submit(self._start).result()
+        return child
 
     def give_back(self, child: Child) -> None:
         """Have a child that has done its work wait for the next run, unless one waits already."""
@@ -141,7 +148,19 @@ class Children:
     def _start(self) -> Child:
         module, *arguments = self._program
         words, limits = (*arguments, str(self._root)), self._limits
-        return Child(module, words, memory=limits.bytes, cores=limits.cores)
+        return Child(module, words, memory=limits.bytes, cores=limits.cores, gives_way=self._gives_way())
+
+    def _gives_way(self) -> bool:
+        """Return whether runs stand back now: for an endpoint of this factory, unless `factory.yaml` says otherwise."""
+        match self._limits.priority:
+            case "auto":
+                return endpoint(self._state) is not None
+            case "low":
+                return True
+            case "normal":
+                return False
+            case _:
+                assert_never(self._limits.priority)
 
 
 class Attempts:
@@ -401,7 +420,7 @@ class _Run:
         assert self._child is not None  # noqa: S101 -- it was begun
         while True:
             idle_s = self._limits.idle_s if self._has_begun else max(self._limits.idle_s, START_S)
-            said = self._child.receive(idle_s=idle_s, quiet=self.look)
+            said = self._child.receive(idle_s=idle_s, busy_s=self._limits.busy_s, quiet=self.look)
             self._has_begun = True
             if self._turn is not None:
                 self._turn.go_on()
@@ -512,7 +531,7 @@ class _Run:
         kind = UserCodeError if is_own_code else Terminal
         hints = {
             "memory": "allow more (factory.yaml: runs: {memory: …}), or read fewer rows or columns",
-            "deadline": "allow more (factory.yaml: runs: {idle_s: …}), if it would have come to an end",
+            "deadline": "allow more (factory.yaml: runs: {idle_s: …}, or busy_s for one that computes), if it would have come to an end",
         }
         return kind(
             f"the process of the run ended {attempts} times at step {self._at}",

@@ -16,7 +16,7 @@ from linewright.errors import Denied
 OWNER_ONLY = 0o700
 """Rights of the folder of all state: whoever cannot pass it reaches nothing below, whatever the rights there are."""
 OUT_OF_GIT = ".gitignore"
-"""In the folder of all state: whoever puts the folder of a factory under version control publishes none of it."""
+"""In the folder of all state: version control takes none of it."""
 LOCK = 0o600
 """Rights of a file that is locked: whoever may open it may hold the lock."""
 OTHERS = 0o077
