@@ -4,7 +4,8 @@ A newer file takes its place by rename. It is mapped, and read with numpy alone.
 file was made, as far as a request from then on can meet them: those of the longest window, and the newest of all. If rows that are sent
 can delete events, it has some more before that.
 
-The file: `_START`, the header as JSON, then arrays. Records are in the order of the hash of their entity, whose first bits say where to look.
+The file: `_START`, the header as JSON, then arrays, and the SHA-256 of all that. Records are in the order of the hash of their entity, whose
+first bits say in which bucket to look. What is read is checked: the header and each bucket by CRC-32, each record by its digest.
 """
 
 import os
@@ -15,6 +16,7 @@ from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from time import process_time
 from typing import IO, Any, NamedTuple, cast
+from zlib import crc32
 
 import msgspec
 import numpy as np
@@ -39,7 +41,12 @@ MOST_GONE = 15
 """How many of the newest events of an entity may be corrected or deleted by rows that are sent, until one before them is missing."""
 _START = struct.Struct("<8s3Q")
 """What a file begins with: `_MAGIC`, bytes of the header, records, and events of all of them."""
-_MAGIC = b"LWVIEW 1"
+_MAGIC, _UNCHECKED = b"LWVIEW 2", b"LWVIEW 1"
+"""Of this form, and of that of 0.1.0, which has no checksums: only its records are checked."""
+_CRC = struct.Struct("<Q")
+"""Of `_START` and the header; behind the latter."""
+_END_BYTES = sha256().digest_size
+_BLOCK = 1 << 20
 _AT_ONCE = 1 << 20
 """Events that are written at once."""
 _ENTRY = 8
@@ -88,6 +95,8 @@ class FoundRecords(NamedTuple):
     """How many each entity has; none if it is absent. Shape (entities,)."""
     digests: list[str | None]
     """Of the events of each."""
+    damaged: frozenset[int] = frozenset()
+    """Places of the entities of which the file cannot say what it held: none of their events are here."""
 
 
 def records_path(state: Path, facts: ViewFacts) -> Path:
@@ -201,11 +210,27 @@ def _write(
         header = msgspec.structs.replace(header, cpu_s=header.cpu_s + process_time() - begun)
     said = msgspec.json.encode(header)
     said += b" " * (-len(said) % 8)
-    file.write(_START.pack(_MAGIC, len(said), len(kept), len(places)))
-    for part in (said, buckets.astype("<u4").tobytes(), index.tobytes()):
+    first = _START.pack(_MAGIC, len(said), len(kept), len(places)) + said
+    starts, rows = memoryview(buckets.astype("<u4").tobytes()), memoryview(index.tobytes())
+    bounds = buckets.tolist()
+    checks = [
+        _bucket_check(starts, rows, number, bounds[number], bounds[number + 1]) for number in range(1 << bits)
+    ]
+    hashed = sha256()
+    for part in (first, _CRC.pack(crc32(first)), starts, np.array(checks, dtype="<u4").tobytes(), rows):
+        hashed.update(part)
         file.write(part)
     for start in range(0, len(places), _AT_ONCE):
-        file.write(table[places[start : start + _AT_ONCE]].tobytes())
+        part = table[places[start : start + _AT_ONCE]].tobytes()
+        hashed.update(part)
+        file.write(part)
+    file.write(hashed.digest())
+
+
+def _bucket_check(starts: memoryview, rows: memoryview, number: int, start: int, stop: int) -> int:
+    """Return the CRC-32 of where a bucket begins and ends, and of its part of the index."""
+    width = 8 * _ENTRY
+    return crc32(rows[width * start : width * stop], crc32(starts[4 * number : 4 * number + 8], number))
 
 
 def _table(header: RecordsHeader, events: Events) -> tuple[NDArray[np.int64], Ints]:
@@ -281,17 +306,27 @@ class Records:
             try:
                 mapped = mmap(file.fileno(), 0, access=ACCESS_READ)
                 magic, length, records, events = _START.unpack_from(mapped)
-                _require(magic == _MAGIC, "it has another form")
+                _require(magic in {_MAGIC, _UNCHECKED}, "it has another form")
+                self.has_checks = magic == _MAGIC
+                end = _START.size + length
+                if self.has_checks:
+                    is_right = _CRC.unpack_from(mapped, end)[0] == crc32(memoryview(mapped)[:end])
+                    _require(is_right, "its header is damaged")
+                    end += _CRC.size
                 said = memoryview(mapped)[_START.size : _START.size + length]
                 self.header = msgspec.json.decode(said, type=RecordsHeader)
                 self.aggregates = aggregates_of(self.header.facts)
                 self.columns = columns_of(self.header.facts)
-                place = _Place(mapped, _START.size + length)
+                place = _Place(mapped, end)
                 self._shift = np.uint64(64 - _bits(records))
-                self._buckets = sliding_window_view(place.array("<u4", (1 << _bits(records)) + 2), 2)
+                starts = place.array("<u4", (1 << _bits(records)) + 2)
+                self._buckets = sliding_window_view(starts, 2)
+                self._checks = place.array("<u4", 1 << _bits(records)) if self.has_checks else None
                 self._index = place.array(_HASH, _ENTRY * records).reshape(-1, _ENTRY)
+                self._bytes = memoryview(starts).cast("B"), memoryview(self._index.reshape(-1)).cast("B")
                 self._events = place.array(_KIND, self.width * events).reshape(-1, self.width)
-                _require(place.at == len(mapped), "it has another size than it says")
+                rest = len(mapped) - place.at
+                _require(rest == _END_BYTES * self.has_checks, "it has another size than it says")
             except (ValueError, OverflowError, struct.error, msgspec.MsgspecError) as error:
                 raise Corrupt(
                     f"this cannot be the file of a feature view: {error}",
@@ -305,21 +340,51 @@ class Records:
         return 1 + self.header.has_keys + len(self.columns)
 
     def find(self, entities: Sequence[str]) -> FoundRecords:
-        """Return the records of entities."""
+        """Return the records of entities, as far as they are what was written."""
         hashes = _hashes(entities)
-        buckets = self._buckets[(hashes[:, 0] >> self._shift).view(np.int64)].astype(np.int64)
+        numbers = (hashes[:, 0] >> self._shift).view(np.int64)
+        buckets = self._buckets[numbers].astype(np.int64)
+        damaged = self._damaged_buckets(numbers, buckets)
+        buckets[damaged] = 0
         first, tries = buckets[:, 0], buckets[:, 1] - buckets[:, 0]
         held, asked = self._index[ranges(first, tries)], np.repeat(np.arange(len(entities)), tries)
         is_it = (held[:, :2] == hashes[asked]).all(axis=1)
         held, there = held[is_it], asked[is_it]
         own = held[:, 2:4].astype(np.int64)
+        ends = own.sum(axis=1)
+        own[(own < 0).any(axis=1) | (ends < own[:, 0]) | (ends > len(self._events))] = 0
         counts = np.zeros(len(entities), dtype=np.int64)
         counts[there] = own[:, 1]
-        hexed = held[:, 4:].tobytes().hex()
+        table = self._events[ranges(own[:, 0], own[:, 1])]
         digests: list[str | None] = [None] * len(entities)
-        for number, place in enumerate(there.tolist()):
-            digests[place] = f"sha256:{hexed[64 * number : 64 * number + 64]}"
-        return FoundRecords(self._events[ranges(own[:, 0], own[:, 1])], counts, digests)
+        said, begins, stops = held[:, 4:].tobytes(), 0, np.cumsum(own[:, 1] * table.strides[0]).tolist()
+        events = table.tobytes()
+        for number, (place, stop) in enumerate(zip(there.tolist(), stops, strict=True)):
+            digest = record_digest(entities[place], events[begins:stop])
+            begins = stop
+            if digest == said[32 * number : 32 * number + 32]:
+                digests[place] = f"sha256:{digest.hex()}"
+            else:
+                damaged.append(place)
+        if not damaged:
+            return FoundRecords(table, counts, digests)
+        lost = np.isin(np.repeat(np.arange(len(entities)), counts), damaged)
+        counts[damaged] = 0
+        return FoundRecords(table[~lost], counts, digests, frozenset(damaged))
+
+    def _damaged_buckets(self, numbers: Ints, buckets: Ints) -> list[int]:
+        """Return the places of those whose bucket is not what was written."""
+        (starts, rows), checks, most = self._bytes, self._checks, len(self._index)
+        is_wrong = (buckets[:, 0] > buckets[:, 1]) | (buckets[:, 1] > most)
+        found = np.flatnonzero(is_wrong).tolist()
+        if checks is None:
+            return found
+        wrong = set(found)
+        asked = zip(numbers.tolist(), buckets.tolist(), checks[numbers].tolist(), strict=True)
+        for place, (number, (start, stop), check) in enumerate(asked):
+            if place not in wrong and _bucket_check(starts, rows, number, start, stop) != check:
+                found.append(place)
+        return found
 
     def values_at(
         self,
@@ -356,6 +421,35 @@ class Records:
         )
         moments = np.full(len(counts), moment, dtype=np.int64)
         return values_at(events, (starts[:-1], starts[1:]), moments, self.aggregates)
+
+
+def check_records(path: Path) -> None:
+    """Check each byte of a file of records; of one of 0.1.0 no more than its form.
+
+    Raises
+    ------
+    FileNotFoundError
+        If it is not there.
+    Corrupt
+        If it is not what was written.
+    """
+    # What is open stays, while others may put a newer one in its place.
+    with explained(path, "the file of a feature view"), path.open("rb") as file:
+        if file.read(len(_MAGIC)) == _UNCHECKED:
+            Records(path)
+            return
+        left, hashed = os.fstat(file.fileno()).st_size - _END_BYTES, sha256()
+        file.seek(0)
+        while left > 0 and (block := file.read(min(_BLOCK, left))):
+            hashed.update(block)
+            left -= len(block)
+        is_whole = file.read() == hashed.digest()
+    if not is_whole:
+        raise Corrupt(
+            "a file of records of a feature view is not what was written",
+            where=str(path),
+            hint="remove it; linewright up makes it again, or a run of the line",
+        )
 
 
 def _require(is_so: bool, what: str) -> None:

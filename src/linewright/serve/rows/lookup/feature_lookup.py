@@ -9,7 +9,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from linewright.errors import LinewrightError, RequestError, Transient
+from linewright.errors import Corrupt, LinewrightError, RequestError, Transient
 from linewright.features.facts import ViewFacts
 from linewright.features.views.records import (
     FoundRecords,
@@ -34,8 +34,9 @@ RETRY_S = 1.0
 """The same, after a database did not answer."""
 
 
-Missing = Literal["view-absent", "view-old", "view-empty"]
-"""Why a row got nothing of a view: no row of its source is about the entity, all are too old for each column, or the newest have no values."""
+Missing = Literal["view-absent", "view-old", "view-empty", "view-damaged"]
+"""Why a row got nothing of a view: no row of its source is about the entity, all are too old for each column, the newest have no values, or
+what the file of records has of it is not what was written."""
 
 
 class LookupResult(NamedTuple):
@@ -110,6 +111,8 @@ class ViewLookup:
         """How old an event may be, in microseconds, that counts for any column; `None` for any age."""
         self._snapshot: _Snapshot | None = None
         self._lock = Lock()
+        self.damaged = 0
+        """How often a record was asked for that is damaged."""
         self.trouble: LinewrightError | None = None
         """Why it is not known whether there is something newer; `None` if it is."""
 
@@ -184,7 +187,7 @@ class ViewLookup:
         """
         # Requests wait for no database: the thread asks it.
         if self._snapshot is None and shared_features(self._state) is None:
-            with suppress(FileNotFoundError):
+            with suppress(FileNotFoundError, Corrupt):
                 self.refresh()
         snapshot = self._snapshot
         if snapshot is None:
@@ -210,11 +213,14 @@ class ViewLookup:
             for row, value in zip(columns, made[name].to_list(), strict=True):
                 row[name] = value
         missing = self._missing(found, columns, moment)
+        self.damaged += len(found.damaged)
         header, known = snapshot.records.header, instant_of(snapshot.known)
         table = instant_of(header.known) if header.has_table else None
         age = max(moment - (header.known if header.has_table else snapshot.known), 0) / 1e6
         results = [
-            LookupResult._make((known, None if why == "view-absent" else one, age, False, table, why))
+            LookupResult._make(
+                (known, None if why in {"view-absent", "view-damaged"} else one, age, False, table, why)
+            )
             for one, why in zip(found.digests, missing, strict=True)
         ]
         places = {entity: place for place, entity in enumerate(asked)}
@@ -236,9 +242,10 @@ class ViewLookup:
         starts = ends - found.counts
         happened = passed[ends] - passed[starts]
         said: list[Missing | None] = []
-        for start, many, values in zip(starts.tolist(), happened.tolist(), columns, strict=True):
+        of_each = zip(starts.tolist(), happened.tolist(), columns, strict=True)
+        for place, (start, many, values) in enumerate(of_each):
             if not many:
-                said.append("view-absent")
+                said.append("view-damaged" if place in found.damaged else "view-absent")
             elif any(value is not None for value in values.values()):
                 said.append(None)
             else:
@@ -256,7 +263,12 @@ def _found(snapshot: _Snapshot, asked: Sequence[str]) -> FoundRecords:
     has_keys = records.header.has_keys and len(found.table) > 0
     corrected = newer.corrects(found.table[:, 1], snapshot.known) if has_keys else None
     left = np.ones(len(found.table), dtype=np.bool_) if corrected is None else ~corrected
-    more = {place: newer.events_of(entity, snapshot.known) for place, entity in enumerate(asked)}
+    # What came later is not all of a record that is damaged.
+    more = {
+        place: newer.events_of(entity, snapshot.known)
+        for place, entity in enumerate(asked)
+        if place not in found.damaged
+    }
     ends = np.cumsum(found.counts)
     changed = {place for place, rows in more.items() if rows is not None}
     changed.update(np.searchsorted(ends, np.flatnonzero(~left), side="right").tolist())
@@ -265,13 +277,14 @@ def _found(snapshot: _Snapshot, asked: Sequence[str]) -> FoundRecords:
     tables, digests = np.split(found.table, ends[:-1]), list(found.digests)
     for place in changed:
         table = tables[place][left[ends[place] - found.counts[place] : ends[place]]]
-        rows = more[place]
+        rows = more.get(place)
         if rows is not None:
             table = np.concatenate([table, rows])
             table = table[np.argsort(table[:, 0], kind="stable")]
         tables[place] = table
         digests[place] = f"sha256:{record_digest(asked[place], table.tobytes()).hex()}"
-    return FoundRecords(np.concatenate(tables), np.array([len(table) for table in tables]), digests)
+    counts = np.array([len(table) for table in tables])
+    return FoundRecords(np.concatenate(tables), counts, digests, found.damaged)
 
 
 class FeatureLookup:
@@ -306,6 +319,14 @@ class FeatureLookup:
     def reading(self, push: str) -> list[str]:
         """Return the names of the views in which rows that are sent to a source count at once, as far as models here have learned them."""
         return sorted({view.name for view in list(self._views.values()) if view.push == push})
+
+    @property
+    def damaged(self) -> Mapping[str, int]:
+        """By view, how often a record was asked for that is damaged."""
+        counts: dict[str, int] = {}
+        for view in list(self._views.values()):
+            counts[view.name] = counts.get(view.name, 0) + view.damaged
+        return counts
 
     def refresh(self, views: Sequence[ViewFacts]) -> None:
         """Read what is known of views now, before a request comes."""
@@ -424,7 +445,7 @@ def _reasons(
         for facts in views:
             one = found[number].get(facts.view)
             if one is None or one.record is None:
-                why = _why_nothing(rows[number], facts, is_looked_up=one is not None)
+                why = _why_nothing(rows[number], facts, one)
                 said.setdefault(number, []).append(why)
             elif one.missing is not None:
                 why = "rows are too old to count" if one.missing == "view-old" else "newest rows are empty"
@@ -443,13 +464,15 @@ def _unknown(found: Mapping[str, LookupResult], views: Sequence[ViewFacts]) -> f
     return frozenset(column.name for facts in views if facts.view in nothing for column in facts.columns)
 
 
-def _why_nothing(row: Row, facts: ViewFacts, *, is_looked_up: bool) -> str:
-    if not is_looked_up:
+def _why_nothing(row: Row, facts: ViewFacts, found: LookupResult | None) -> str:
+    if found is None:
         own = next(column.name for column in facts.columns if row.get(column.name) is not None)
         return f"feature view {facts.view!r} was not looked up, for the row has a value in {own!r} itself"
     lacking = [name for name in facts.entity if spell(row.get(name)) is None]
     if lacking:
         return f"feature view {facts.view!r} was not looked up, for the row has no {lacking[0]!r}"
+    if found.missing == "view-damaged":
+        return f"the record of {_entity(row, facts)} in feature view {facts.view!r} is damaged, and does not count (view-damaged)"
     return f"nothing is known of {_entity(row, facts)} in feature view {facts.view!r} (view-absent)"
 
 
@@ -466,6 +489,8 @@ def _decided(
     ------
     RequestError
         If it is too old or absent, and such rows are refused.
+    Transient
+        If it is damaged, and absent ones are refused.
     """
     header = snapshot.records.header
     is_old = header.max_age is not None and one.age * 1e6 > header.max_age
@@ -475,6 +500,12 @@ def _decided(
     if header.otherwise == "default":
         return dict.fromkeys(columns, None)
     facts = header.facts
+    if one.missing == "view-damaged":
+        raise Transient(
+            f"the record of this {', '.join(facts.entity)} in feature view {facts.view!r} is damaged",
+            where=where,
+            hint="linewright up writes the records again, or a run of the line; or send the columns of the view",
+        )
     if is_absent:
         raise RequestError(
             f"feature view {facts.view!r} knows nothing of this {', '.join(facts.entity)}",
