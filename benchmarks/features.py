@@ -76,7 +76,7 @@ def by_view(folder: Path, columns: Mapping[str, str]) -> pl.DataFrame:
         }
     )
     rows = pl.read_parquet(folder / "requests.parquet")
-    return ViewColumns([read_events(view, folder)], "at").of(rows)
+    return ViewColumns([read_events(view, folder, forgotten={})], "at").of(rows)
 
 
 def by_polars(folder: Path, on: str) -> pl.DataFrame:

@@ -134,7 +134,7 @@ def test_rows_of_the_repository_are_read(factory, found):
         event_timestamp=start, created=start + timedelta(hours=1)
     ).write_parquet(factory.root.parent / "repo" / "data" / "stats.parquet")
 
-    assert 2 == read_events(read_view(factory.root, "driver_stats"), factory.root).rows
+    assert 2 == read_events(read_view(factory.root, "driver_stats"), factory.root, forgotten={}).rows
     del found
 
 

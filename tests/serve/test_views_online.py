@@ -314,7 +314,7 @@ def test_records_of_a_file_are_what_its_rows_say_now(tmp_path):
     ).write_csv(tmp_path / "paid.csv")
     with Factory.create(tmp_path) as made:
         view = read_view(tmp_path, "buyer")
-        facts = read_events(view, tmp_path).facts
+        facts = read_events(view, tmp_path, forgotten={}).facts
         write_view(made, facts)
         known = ViewLookup(made.state, facts)
         asked = ['["fr","7"]', '["de","7"]', None]
@@ -369,13 +369,13 @@ def test_rows_that_are_sent_have_the_types_that_training_has_found(tmp_path, cus
             ]
             pushed.keep(to_new_rows(rows, pushed.columns))
             if not part:
-                facts = read_events(read_view(tmp_path, "v"), tmp_path).facts
+                facts = read_events(read_view(tmp_path, "v"), tmp_path, forgotten={}).facts
                 write_view(made, facts)
         time.sleep(0.01)
         known, now = ViewLookup(made.state, facts), now_utc()
         asked = list(dict.fromkeys(entity_of({"e": one}, ["e"]) for one in customers))
         online = [columns for columns, _, _ in known.of(asked, now)]
-        read = read_events(ViewSpec.of(facts, read_view(tmp_path, "v")), tmp_path)
+        read = read_events(ViewSpec.of(facts, read_view(tmp_path, "v")), tmp_path, forgotten={})
         numbers = read.numbers_of(pl.DataFrame({"e": asked}, schema={"e": pl.String}))
         moments = np.full(len(asked), micros_of(now), dtype=np.int64)
         found = values_at(read.events, read.events.slices(numbers), moments, aggregates_of(facts))

@@ -168,6 +168,15 @@ class PostgresFeatures:
             for (gone,) in connection.execute(old, [OLD]).fetchall():
                 connection.execute("delete from linewright.parts where name = %s", [gone])
 
+    def withdraw(self, name: str) -> None:
+        """Remove the parts with the row that says which counts."""
+        if not self.knows_tables():
+            return
+        with self.session(MOVE_S) as (connection, _), connection.transaction():
+            connection.execute("select pg_advisory_xact_lock(%s)", [lock_number("view", name)])
+            connection.execute("delete from linewright.parts where name = %s", [name])
+            connection.execute("delete from linewright.views where name = %s", [name])
+
     def fetch(self, path: Path, *, since: int) -> bool:
         """Read the parts in one transaction that sees one state."""
         if not self.knows_tables():

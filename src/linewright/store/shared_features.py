@@ -53,6 +53,10 @@ class SharedFeatures(Protocol):
         """
         ...
 
+    def withdraw(self, name: str) -> None:
+        """Remove a file of records there, if there is one: what other machines have fetched of it counts until another is published."""
+        ...
+
     def fetch(self, path: Path, *, since: int) -> bool:
         """Put the file of records that others published in its place here, if it knows more than this moment; return whether it does.
 

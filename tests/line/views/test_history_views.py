@@ -252,7 +252,7 @@ def test_rows_that_are_sent_count_besides_versions(
     """Those that were just read are in the records, one that was sent corrects its version, and is corrected by the next one."""
     (factory.root / "features" / "paid.yaml").write_text(VIEW + "push: payments\n")
     view, ticks = read_view(factory.root, "paid"), iter(range(10**6))
-    facts = read_events(view, factory.root, source=open_view(view, factory)).facts
+    facts = read_events(view, factory.root, source=open_view(view, factory), forgotten={}).facts
     with Factory.open(factory.root, now=lambda: text_of(START + timedelta(seconds=next(ticks)))) as running:
         write_view(running, facts)
     clock.day = 1

@@ -111,7 +111,9 @@ def test_online_is_offline_to_the_bit_whatever_the_table_says_later(tmp_path):
     write(tmp_path / "paid.csv", table)
     with Factory.create(tmp_path) as made:
         view = read_view(tmp_path, "paid")
-        assert ROWS + 5 == read_events(view, tmp_path).rows  # nothing was sent yet, which opens the source
+        assert (
+            ROWS + 5 == read_events(view, tmp_path, forgotten={}).rows
+        )  # nothing was sent yet, which opens the source
         moments = iter([NOW - timedelta(days=day) for day in (2, 1)])
         pushed = PushedRows.of(made.state, "payments", now=lambda: text_of(next(moments)))
         early = [
@@ -119,7 +121,7 @@ def test_online_is_offline_to_the_bit_whatever_the_table_says_later(tmp_path):
         ]
         for rows in early:
             pushed.keep(to_new_rows([to_send(one) for one in rows], pushed.columns))
-        facts = read_events(view, tmp_path).facts
+        facts = read_events(view, tmp_path, forgotten={}).facts
         assert {"amount": "number", "shop": "category", "code": "integer"} == {
             one.name: one.type for one in facts.inputs
         }
@@ -190,7 +192,7 @@ def test_a_column_that_is_of_another_kind_where_rows_are_sent_is_named(tmp_path)
         one = to_send(row(random.Random(1), 2, NOW)) | {"amount": True}
         pushed.keep(to_new_rows([one], pushed.columns))
         with pytest.raises(SpecError, match=r"paid.yaml:9:11: in the rows that were sent: sum.*'amount'"):
-            read_events(read_view(tmp_path, "paid"), tmp_path)
+            read_events(read_view(tmp_path, "paid"), tmp_path, forgotten={})
 
 
 PROFILE = """\
@@ -214,7 +216,10 @@ def test_facts_without_a_time_are_sent_too_and_count_from_when_they_came(tmp_pat
     )
     (tmp_path / "stores.csv").write_text("store,size,said_at\n1,10,2020-01-01\n2,20,2020-01-01\n")
     with Factory.create(tmp_path) as made:
-        views = [read_events(read_view(tmp_path, name), tmp_path).facts for name in ("profile", "always")]
+        views = [
+            read_events(read_view(tmp_path, name), tmp_path, forgotten={}).facts
+            for name in ("profile", "always")
+        ]
         for facts in views:
             write_view(made, facts)
         sent = PushedRows.of(made.state, "stores")
@@ -223,7 +228,9 @@ def test_facts_without_a_time_are_sent_too_and_count_from_when_they_came(tmp_pat
         time.sleep(0.002)
         lookups = [ViewLookup(made.state, facts) for facts in views]
         found = [[columns for columns, *_ in one.of(["1", "2", "3"], now_utc())] for one in lookups]
-        now, always = (read_events(read_view(tmp_path, name), tmp_path) for name in ("profile", "always"))
+        now, always = (
+            read_events(read_view(tmp_path, name), tmp_path, forgotten={}) for name in ("profile", "always")
+        )
 
     assert (None, None) == (always.newest, always.newest_known)
     assert [{"size": 30, "n": 1}, {"size": 20, "n": 0}, {"size": None, "n": None}] == found[0]

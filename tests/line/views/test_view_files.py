@@ -118,14 +118,14 @@ def test_a_source_that_has_not_what_a_view_reads_is_refused(tmp_path, old, new, 
     write_factory(tmp_path, payments=50, orders=5)
     (tmp_path / "features" / "customer_30d.yaml").write_text(VIEW.replace(old, new))
     with pytest.raises(LinewrightError) as caught:
-        read_events(read_view(tmp_path, "customer_30d"), tmp_path)
+        read_events(read_view(tmp_path, "customer_30d"), tmp_path, forgotten={})
 
     caught.match(message)
 
 
 def table(root, text=FILE, served=()):
     spec = parse_line(text, name="lines/orders.yaml")
-    views = [read_events(view, root) for view in read_views(root, spec.features)]
+    views = [read_events(view, root, forgotten={}) for view in read_views(root, spec.features)]
     sources = [open_source(name, one, root) for name, one in spec.sources.items()]
     return check_sources(sources, spec, served, added=ViewColumns(views, str(spec.table.time)))
 
@@ -216,7 +216,7 @@ def test_entities_of_several_columns_and_of_numbers_are_found_by_their_spelling(
     )
     text = "line: l\nsources: {t: {file: t.csv}}\ntable: {time: at}\nfeatures: [v]\nlabel: {column: y}\n"
     spec = parse_line(text, name="lines/l.yaml")
-    views = [read_events(view, tmp_path) for view in read_views(tmp_path, spec.features)]
+    views = [read_events(view, tmp_path, forgotten={}) for view in read_views(tmp_path, spec.features)]
     sources = [open_source(name, one, tmp_path) for name, one in spec.sources.items()]
     frame = check_sources(sources, spec, added=ViewColumns(views, "at")).frame.sort("shop")
 
@@ -242,7 +242,7 @@ def stores_at(root, text: str, moments: list[str | None]) -> list[list[object]]:
     asked = pl.DataFrame(
         {"store": ["s1"] * len(moments), "at": pl.Series(moments, dtype=pl.String).str.to_datetime()}
     )
-    views = [read_events(read_view(root, "stores"), root)]
+    views = [read_events(read_view(root, "stores"), root, forgotten={})]
     return ViewColumns(views, "at").of(asked)["size"].to_list()
 
 
@@ -263,7 +263,7 @@ def test_a_column_that_is_called_as_the_lack_of_a_time_is_not_taken_for_it(tmp_p
     write(tmp_path / "stores.csv", "store,size,town,none", [["s1", "1", "Oslo", "2026-05-01"]])
 
     with pytest.raises(SpecError, match=r"yaml:5:1: .*a column of this name"):
-        read_events(read_view(tmp_path, "stores"), tmp_path)
+        read_events(read_view(tmp_path, "stores"), tmp_path, forgotten={})
 
 
 def test_times_of_a_zone_are_those_of_the_zone(tmp_path):
@@ -273,7 +273,9 @@ def test_times_of_a_zone_are_those_of_the_zone(tmp_path):
         "view: v\nentity: who\nsource: {file: p.csv}\ntime: at\nzone: Europe/Berlin\ncolumns: {x: last(x)}\n"
     )
 
-    assert [1_782_900_000_000_000] == read_events(read_view(tmp_path, "v"), tmp_path).events.time.tolist()
+    assert [1_782_900_000_000_000] == read_events(
+        read_view(tmp_path, "v"), tmp_path, forgotten={}
+    ).events.time.tolist()
 
 
 def test_another_view_is_read_for_a_proposed_file_only_for_who_may_train(tmp_path):
@@ -323,7 +325,7 @@ def test_rows_without_an_entity_are_of_none(tmp_path, step):
     (tmp_path / "features").mkdir()
     text = "view: v\nentity: who\nsource: {file: p.parquet}\ntime: day\ncolumns: {x: sum(x) over 9d}\n"
     (tmp_path / "features" / "v.yaml").write_text(text)
-    found = read_events(read_view(tmp_path, "v"), tmp_path)
+    found = read_events(read_view(tmp_path, "v"), tmp_path, forgotten={})
 
     assert [str(3 * step), str(5 * step)] == found.entities["who"].to_list()
     assert [1.0, 4.0, 3.0] == found.events.columns["x"].numbers.tolist()

@@ -319,11 +319,13 @@ class Records:
                 self.columns = columns_of(self.header.facts)
                 place = _Place(mapped, end)
                 self._shift = np.uint64(64 - _bits(records))
-                starts = place.array("<u4", (1 << _bits(records)) + 2)
-                self._buckets = sliding_window_view(starts, 2)
+                whole, begin = memoryview(mapped), place.at
+                self._buckets = sliding_window_view(place.array("<u4", (1 << _bits(records)) + 2), 2)
+                starts = whole[begin : place.at]
                 self._checks = place.array("<u4", 1 << _bits(records)) if self.has_checks else None
+                begin = place.at
                 self._index = place.array(_HASH, _ENTRY * records).reshape(-1, _ENTRY)
-                self._bytes = memoryview(starts).cast("B"), memoryview(self._index.reshape(-1)).cast("B")
+                self._bytes = starts, whole[begin : place.at]
                 self._events = place.array(_KIND, self.width * events).reshape(-1, self.width)
                 rest = len(mapped) - place.at
                 _require(rest == _END_BYTES * self.has_checks, "it has another size than it says")
@@ -359,7 +361,8 @@ class Records:
         digests: list[str | None] = [None] * len(entities)
         said, begins, stops = held[:, 4:].tobytes(), 0, np.cumsum(own[:, 1] * table.strides[0]).tolist()
         events = table.tobytes()
-        for number, (place, stop) in enumerate(zip(there.tolist(), stops, strict=True)):
+        places: list[int] = there.tolist()
+        for number, (place, stop) in enumerate(zip(places, stops, strict=True)):
             digest = record_digest(entities[place], events[begins:stop])
             begins = stop
             if digest == said[32 * number : 32 * number + 32]:
@@ -433,7 +436,7 @@ def check_records(path: Path) -> None:
     Corrupt
         If it is not what was written.
     """
-    # What is open stays, while others may put a newer one in its place.
+    path.stat()  # one that is missing is none that cannot be read
     with explained(path, "the file of a feature view"), path.open("rb") as file:
         if file.read(len(_MAGIC)) == _UNCHECKED:
             Records(path)

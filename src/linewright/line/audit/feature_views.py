@@ -16,6 +16,7 @@ from linewright.features.views.records import aggregates_of, known_by
 from linewright.features.views.windows import Events, Ints, values_at
 from linewright.line.factory import Factory
 from linewright.line.file.view_file import read_view
+from linewright.line.retention.forgotten_rows import forgotten_in_view
 from linewright.line.views.read_events import ViewRows, read_rows
 from linewright.line.views.sources import open_view
 from linewright.model.facts import Package
@@ -115,11 +116,18 @@ class _Compared(NamedTuple):
 
 def _compared(factory: Factory, facts: ViewFacts, rows: Sequence[_Logged]) -> _Compared:
     view = ViewSpec.of(facts, read_view(factory.root, facts.view))
-    read = read_rows(view, factory.root, source=open_view(view, factory))
+    forgotten = forgotten_in_view(factory, facts.view)
+    read = read_rows(view, factory.root, source=open_view(view, factory), forgotten=forgotten)
     named = pl.DataFrame(
         {name: [spell(one.record.row.get(name)) for one in rows] for name in facts.entity},
         schema=dict.fromkeys(facts.entity, pl.String),
     )
+    # What a row of another line had got before its person was forgotten cannot be computed again.
+    is_known = np.ones(len(rows), dtype=np.bool_)
+    for name in facts.entity:
+        is_known &= ~forgotten[name](named[name]) if name in forgotten else True
+    rows = [one for one, known in zip(rows, is_known.tolist(), strict=True) if known]
+    named = named.filter(pl.Series(is_known))
     numbers = read.numbers_of(named)
     moments = np.array([micros_of(one.record.at) for one in rows], dtype=np.int64)
     mine = read.about(numbers)

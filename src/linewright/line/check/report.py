@@ -32,7 +32,7 @@ from linewright.line.file.factory_file import FACTORY_FILE, read_factory_file
 from linewright.line.file.read import placed, unsupported
 from linewright.line.file.retention import kept_of, too_short
 from linewright.line.file.view_file import read_views
-from linewright.line.retention.forgotten_rows import are_forgotten
+from linewright.line.retention.forgotten_rows import are_forgotten, forgotten_in_view
 from linewright.line.run_context import (
     BACKBONE_FILE,
     MODEL_FILE,
@@ -114,7 +114,12 @@ def _check_data(factory: Factory, spec: LineSpec) -> Sound:
     check_engine(factory.root, spec.train)
     sources = [open_source(name, one, factory.root) for name, one in spec.sources.items()]
     views = [
-        read_events(view, factory.root, source=open_view(view, factory))
+        read_events(
+            view,
+            factory.root,
+            source=open_view(view, factory),
+            forgotten=forgotten_in_view(factory, view.view),
+        )
         for view in read_views(factory.root, spec.features)
     ]
     added = ViewColumns(views, str(spec.table.time)) if views else None

@@ -38,6 +38,7 @@ from linewright.engine.run_notes import remove_notes
 from linewright.errors import Corrupt, LinewrightError, NotFound, RequestError, SpecError, Transient
 from linewright.line.factory import Factory
 from linewright.line.facts import Accepted, Declared, Finished, Forgotten
+from linewright.line.maintenance.forget_features import find_in_views, forget_in_views
 from linewright.line.maintenance.forget_sent import (
     count_sent,
     emptied,
@@ -126,6 +127,10 @@ class Forgot(msgspec.Struct, frozen=True, kw_only=True):
     left: tuple[str, ...]
     """Places in the state in which the text was found afterwards."""
     dry_run: bool
+    views: tuple[str, ...] = ()
+    """Feature views that leave the person out, for all lines that have them."""
+    records: int = 0
+    """Records of the person in their files."""
     resumed: int = 0
     """Removals of before that had been interrupted, and were ended now."""
     sent: int = 0
@@ -134,7 +139,8 @@ class Forgot(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def is_something(self) -> bool:
         """Whether the line had anything."""
-        return bool(self.predictions or self.rows or self.quarantined or self.sent)
+        found = (self.predictions, self.rows, self.quarantined, self.sent, self.records)
+        return any(found)
 
     @property
     def exit_code(self) -> int:
@@ -180,6 +186,7 @@ def forget(factory: Factory, line: str, subject: str, *, dry_run: bool) -> Forgo
         if not dry_run:
             held.enter_context(held_all_undelivered(factory, spec))
         resumed = 0 if dry_run else _resume(factory, line)
+        of_views = find_in_views(factory, spec, text)
         if dry_run:
             known = forgotten_of(factory, line)
             known = known if known.key else msgspec.structs.replace(known, key="00" * 32)
@@ -209,6 +216,8 @@ def forget(factory: Factory, line: str, subject: str, *, dry_run: bool) -> Forgo
         files=tuple(_standing_in(_others(factory, spec) - _sources(factory, spec), text)),
         left=() if dry_run else tuple(places_of(factory, text)),
         dry_run=dry_run,
+        views=of_views.views,
+        records=of_views.records,
         resumed=resumed,
         sent=found.sent,
     )
@@ -563,6 +572,7 @@ def _carry_out(
     labels = _once(factory, _Look(factory, spec, known, subject), found, named)
     _forget_copies(factory, line, found.ids)
     forget_undelivered(factory, line)
+    forget_in_views(factory, line)
     _forget_pictures(factory, files)
     factory.labels_of(line).shrink()
     shrink_emptied(factory, line, subject.hash)

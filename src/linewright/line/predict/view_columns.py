@@ -11,6 +11,7 @@ from linewright.features.spec import ViewSpec
 from linewright.line.factory import Factory
 from linewright.line.file.view_file import read_view
 from linewright.line.predict.input_file import Handed, HandedPart, line_as_served
+from linewright.line.retention.forgotten_rows import forgotten_in_view
 from linewright.line.views.point_in_time_join import columns_at
 from linewright.line.views.read_events import LONG_AGO, ViewEvents, read_events, to_micros
 from linewright.line.views.sources import open_view
@@ -90,7 +91,12 @@ def with_views(factory: Factory, line: str, handed: Handed, package: Package) ->
         "; ".join(filter(None, (handed.note, says))),
         inner=handed,
         views=[
-            read_events(view, factory.root, source=open_view(view, factory))
+            read_events(
+                view,
+                factory.root,
+                source=open_view(view, factory),
+                forgotten=forgotten_in_view(factory, view.view),
+            )
             for facts in package.views
             for view in [ViewSpec.of(facts, read_view(factory.root, facts.view))]
             if any(column.name in made for column in facts.columns)

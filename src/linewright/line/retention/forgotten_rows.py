@@ -1,22 +1,44 @@
 """Which rows are about somebody who is forgotten."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 
 import numpy as np
 import polars as pl
 
 from linewright.line.factory import Factory
 from linewright.line.retention.forgotten import Forgetting, forgotten_of
+from linewright.line.retention.forgotten_in_views import lists_of
 from linewright.serve.rows.body.scalars import spell_all
 
+AreForgotten = Callable[[pl.Series], np.ndarray]
+"""Says of values which are forgotten."""
 
-def are_forgotten(factory: Factory, line: str) -> Callable[[pl.Series], np.ndarray] | None:
+
+def are_forgotten(factory: Factory, line: str) -> AreForgotten | None:
     """Return what says of values of `table.subject` which are forgotten; `None` where none is."""
     known = forgotten_of(factory, line)
-    if not known.subjects:
-        return None
+    return _among(known) if known.subjects else None
+
+
+def forgotten_in_view(factory: Factory, view: str) -> Mapping[str, AreForgotten]:
+    """Return what says of values of columns of the source of a view which are forgotten, by column.
+
+    A view is computed once for all lines that have it: whoever one of them has forgotten is left out for each.
+    """
+    found: dict[str, AreForgotten] = {}
+    for column, known in lists_of(factory, view):
+        one, before = _among(known), found.get(column)
+        found[column] = one if before is None else _either(before, one)
+    return found
+
+
+def _among(known: Forgetting) -> AreForgotten:
     hashes = {one.hash for one in known.subjects}
     return lambda values: matching(known, hashes, values)
+
+
+def _either(one: AreForgotten, other: AreForgotten) -> AreForgotten:
+    return lambda values: one(values) | other(values)
 
 
 def matching(known: Forgetting, hashes: Collection[str], values: pl.Series) -> np.ndarray:

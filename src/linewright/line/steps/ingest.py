@@ -24,7 +24,7 @@ from linewright.line.check.dataset_checks import before_of, recalled
 from linewright.line.factory import Factory
 from linewright.line.file.view_file import read_views
 from linewright.line.predict.sql_columns import rows_with_made
-from linewright.line.retention.forgotten_rows import are_forgotten
+from linewright.line.retention.forgotten_rows import are_forgotten, forgotten_in_view
 from linewright.line.run_context import LIVE, Work, missing_texts
 from linewright.line.spec import LineSpec
 from linewright.line.steps.tasks.forecast_labels import settle
@@ -84,7 +84,13 @@ def opened_views(work: Work) -> list[ViewEvents]:
     opened: Mapping[str, Source] = work.once(LIVE, dict)
     root = work.factory.root
     return [
-        read_events(view, root, source=opened.get(VIEW + view.view), sent=opened.get(SENT + view.view))
+        read_events(
+            view,
+            root,
+            source=opened.get(VIEW + view.view),
+            sent=opened.get(SENT + view.view),
+            forgotten=forgotten_in_view(work.factory, view.view),
+        )
         for view in read_views(root, work.spec.features)
     ]
 

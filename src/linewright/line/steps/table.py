@@ -15,6 +15,7 @@ from linewright.data.facts import Dataset, Ingested
 from linewright.data.spec import ContractSpec
 from linewright.line.record.data.other_sites import PEER
 from linewright.line.retention.forgotten import forgotten_of
+from linewright.line.retention.forgotten_in_views import forgotten_of_others
 from linewright.line.run_context import (
     BACKBONE_FILE,
     CODE_FILE,
@@ -92,6 +93,7 @@ def _ingest_inputs(work: Work) -> dict[str, str]:
         **_of_answers(spec),
         **({"entities": "looked at if named"} if spec.features and not spec.contract.columns else {}),
     }
+    others = forgotten_of_others(work.factory, spec.line, spec.features) if spec.features else None
     places = [word + name for name in spec.features for word in (VIEW, SENT)]
     views = {place: work.sources[place] for place in places if place in work.sources}
     return (
@@ -101,6 +103,7 @@ def _ingest_inputs(work: Work) -> dict[str, str]:
             "table and contract": digest_of(asked),
             **({"rows known by": work.as_of} if work.as_of else {}),
             **({"list of those who are forgotten": forgotten} if forgotten else {}),
+            **({"lists of those whom lines with the same views have forgotten": others} if others else {}),
             **({"labels of annotators": work.annotated.dataset} if work.annotated else {}),
         }
     )

@@ -21,6 +21,7 @@ from linewright.features.spec import ViewSpec
 from linewright.features.views.aggregates import Kind
 from linewright.features.views.records import KEY
 from linewright.features.views.windows import Events, Flags, Ints, Values, events_of, values_of
+from linewright.line.retention.forgotten_rows import AreForgotten
 from linewright.line.views.sources import placed
 from linewright.store.clock import instant_of, micros_of
 
@@ -150,12 +151,13 @@ def read_events(
     source: Source | None = None,
     sent: Source | None = None,
     with_keys: bool = False,
+    forgotten: Mapping[str, AreForgotten],
 ) -> ViewEvents:
     """Read the rows of a view, and say which of them count when.
 
     Parameters
     ----------
-    root, source, sent, with_keys
+    root, source, sent, with_keys, forgotten
         As for `read_rows`.
 
     Raises
@@ -163,7 +165,7 @@ def read_events(
     SpecError, RequestError
         As `read_rows`.
     """
-    rows = read_rows(view, root, source=source, sent=sent, with_keys=with_keys)
+    rows = read_rows(view, root, source=source, sent=sent, with_keys=with_keys, forgotten=forgotten)
     return ViewEvents(
         facts=rows.facts, events=rows.events(is_last=True), entities=rows.entities, rows=rows.rows
     )
@@ -176,6 +178,7 @@ def read_rows(
     source: Source | None = None,
     sent: Source | None = None,
     with_keys: bool = False,
+    forgotten: Mapping[str, AreForgotten],
 ) -> ViewRows:
     """Read the rows of a view.
 
@@ -189,6 +192,8 @@ def read_rows(
         What was sent besides, if it is open already.
     with_keys
         Whether the events have what they are about too, as `features.views.records.KEY` among their columns; for a view with a key.
+    forgotten
+        Whose rows are left out, see `line.retention.forgotten_rows.forgotten_in_view`.
 
     Raises
     ------
@@ -198,9 +203,9 @@ def read_rows(
     with placed(view, root):
         of_source = source or open_source(view.view, view.source, root)
         if view.sent is None:
-            return _read(view, of_source, None, with_keys=with_keys)
+            return _read(view, of_source, None, forgotten, with_keys=with_keys)
         besides = sent or read_sent("push", view.sent, root)[0]
-        return _read(view, of_source, besides, with_keys=with_keys)
+        return _read(view, of_source, besides, forgotten, with_keys=with_keys)
 
 
 def newest_instant(micros: Ints) -> str | None:
@@ -234,12 +239,19 @@ def to_series(name: str, values: Values) -> pl.Series:
             return pl.Series(name, values.words, dtype=pl.String).gather(numbers.cast(pl.UInt32)).alias(name)
 
 
-def _read(view: ViewSpec, source: Source, sent: Source | None, *, with_keys: bool) -> ViewRows:
+def _read(
+    view: ViewSpec,
+    source: Source,
+    sent: Source | None,
+    forgotten: Mapping[str, AreForgotten],
+    *,
+    with_keys: bool,
+) -> ViewRows:
     known_zone(view.zone)
-    frame, types = _typed(view, source)
+    frame, types = _typed(view, source, forgotten)
     is_sent = None
     if sent is not None:
-        frame, types, is_sent = _with_sent(view, frame, types, sent)
+        frame, types, is_sent = _with_sent(view, frame, types, sent, forgotten)
     formats = {name: form for name, (_, form) in types.items()}
     view.refuse_source({name: kind for name, (kind, _) in types.items()})
     kinds: dict[str, Kind] = {name: _KINDS[types[name][0]] for name in view.inputs}
@@ -299,7 +311,9 @@ def _wanted(view: ViewSpec) -> list[str]:
     return list(dict.fromkeys([*view.named.values(), *view.deletions, *view.inputs]))
 
 
-def _typed(view: ViewSpec, source: Source) -> tuple[pl.DataFrame, _Types]:
+def _typed(
+    view: ViewSpec, source: Source, forgotten: Mapping[str, AreForgotten]
+) -> tuple[pl.DataFrame, _Types]:
     """Return what the view reads of its source, and its types."""
     wanted = _wanted(view)
     _refuse_lacking(view, wanted, source.columns)
@@ -309,17 +323,17 @@ def _typed(view: ViewSpec, source: Source) -> tuple[pl.DataFrame, _Types]:
             where="time",
             hint="rename the column in the query of the source",
         )
-    frame = _frame(source, [name for name in wanted if name in source.columns])
+    frame = _frame(source, [name for name in wanted if name in source.columns], forgotten)
     return frame, {name: _type(frame[name], view, is_text=source.is_text) for name in frame.columns}
 
 
 def _with_sent(
-    view: ViewSpec, frame: pl.DataFrame, types: _Types, sent: Source
+    view: ViewSpec, frame: pl.DataFrame, types: _Types, sent: Source, forgotten: Mapping[str, AreForgotten]
 ) -> tuple[pl.DataFrame, _Types, Flags]:
     """Return rows of the source with those that were sent behind them, in common types, and which were sent."""
     view.refuse_source({name: kind for name, (kind, _) in types.items()})
     there = [name for name in frame.columns if name in sent.columns]
-    other = _frame(sent, list(dict.fromkeys([*there, KNOWN])))
+    other = _frame(sent, list(dict.fromkeys([*there, KNOWN])), forgotten)
     nothing = pl.Series([None] * other.height, dtype=pl.String)
     columns = {
         name: other[KNOWN] if name == view.known else other[name] if name in there else nothing
@@ -389,8 +403,10 @@ def _refuse_lacking(view: ViewSpec, wanted: Sequence[str], columns: Sequence[str
         view.refuse_source({name: view.suiting_type(name) for name in columns})
 
 
-def _frame(source: Source, names: Sequence[str]) -> pl.DataFrame:
+def _frame(source: Source, names: Sequence[str], forgotten: Mapping[str, AreForgotten]) -> pl.DataFrame:
+    """Return columns of a source, without the rows of those who are forgotten."""
     held, frames = Held(source.parts[0].where), list[pl.DataFrame]()
+    are_theirs = {name: of for name, of in forgotten.items() if name in source.columns}
     for batch in source.batches():
         if batch.ragged:
             one = batch.ragged[0]
@@ -401,7 +417,10 @@ def _frame(source: Source, names: Sequence[str]) -> pl.DataFrame:
                 allowed=str(one.expected),
                 hint="put fields that hold a separator into quotes",
             )
-        frames.append(held(batch.frame.select(names)))
+        frame = batch.frame.select(list(dict.fromkeys([*names, *are_theirs])))
+        for name, of in are_theirs.items():
+            frame = frame.filter(~of(frame[name]))
+        frames.append(held(frame.select(names)))
     return in_one_piece(frames)
 
 

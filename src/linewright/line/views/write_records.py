@@ -1,12 +1,16 @@
 """The files of records that endpoints read feature views from: made by runs, and by the worker while it looks after lines."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from contextlib import suppress
 from functools import partial
+from pathlib import Path
 from time import process_time
 
+import msgspec
+import numpy as np
+
 from linewright.data.read.source import Source
-from linewright.errors import LinewrightError, SpecError
+from linewright.errors import Corrupt, LinewrightError, SpecError
 from linewright.features.facts import ViewFacts
 from linewright.features.spec import ViewSpec
 from linewright.features.views.records import (
@@ -20,8 +24,11 @@ from linewright.features.views.records import (
     records_path,
     write_records,
 )
+from linewright.features.views.windows import Events, Values
 from linewright.line.factory import Factory
 from linewright.line.file.view_file import placed_in_view, read_view
+from linewright.line.retention.forgotten_in_views import forgotten_digest
+from linewright.line.retention.forgotten_rows import forgotten_in_view
 from linewright.line.views.read_events import ViewEvents, newest_instant, read_events
 from linewright.line.views.sources import read_view_until
 from linewright.store.clock import instant_of, micros_of
@@ -34,17 +41,32 @@ _OLD_S = 30 * 86_400
 
 
 def write_view(factory: Factory, facts: ViewFacts) -> RecordsHeader:
-    """Write what is known now of the entities of a view, as a model has learned it, for endpoints to read.
+    """Write what is known now of the entities of a view, as a model has learned it, for endpoints to read; nothing of those who are forgotten.
 
     Raises
     ------
     NotFound, SpecError, RequestError, Transient
         If the view is gone, or its source cannot be read, or has columns of another type than the model learned from.
     """
+    while True:
+        before = forgotten_digest(factory, facts.view)
+        header = _write_view(factory, facts)
+        # Who was forgotten while it was written may be in it again.
+        if forgotten_digest(factory, facts.view) == before:
+            return header
+
+
+def _write_view(factory: Factory, facts: ViewFacts) -> RecordsHeader:
     begun, view = process_time(), read_view(factory.root, facts.view)
     learned = ViewSpec.of(facts, view)
     source, known = _rows_now(factory, view)
-    read = read_events(learned, factory.root, source=source, with_keys=facts.key is not None)
+    read = read_events(
+        learned,
+        factory.root,
+        source=source,
+        with_keys=facts.key is not None,
+        forgotten=forgotten_in_view(factory, facts.view),
+    )
     _refuse_other_types(factory, facts, read)
     events = known_by(read.events, known)
     header = RecordsHeader(
@@ -84,6 +106,56 @@ def entity_texts(read: ViewEvents) -> list[str]:
     """Return the text of each entity, as `serve.rows.newer_rows.entity_of` has it."""
     columns = [read.entities[name].to_list() for name in read.facts.entity]
     return columns[0] if len(columns) == 1 else [to_list_text(texts) for texts in zip(*columns, strict=True)]
+
+
+def write_without(factory: Factory, views: Collection[str]) -> None:
+    """Write all files of records of some views again, also those of former models, as somebody was forgotten.
+
+    A file that cannot be written has no records until it can.
+
+    Raises
+    ------
+    LinewrightError
+        If the disk or the database that machines share does not take it.
+    """
+    shared = shared_features(factory.state)
+    for path in sorted((factory.state / FOLDER).glob(f"*{ENDING}")):
+        try:
+            header = Records(path).header
+        except FileNotFoundError:
+            continue
+        except Corrupt:
+            path.unlink(missing_ok=True)
+            continue
+        if header.facts.view in views:
+            if shared is not None:
+                shared.withdraw(path.name)
+            try:
+                write_view(factory, header.facts)
+            except LinewrightError:
+                _empty(path, header)
+
+
+def _empty(path: Path, header: RecordsHeader) -> None:
+    columns = columns_of(header.facts)
+    emptied = msgspec.structs.replace(
+        header,
+        known=0,
+        words=((),) * len(columns),
+        entities=0,
+        has_keys=False,
+        newest=None,
+        newest_known=None,
+    )
+    nothing = np.zeros(0, dtype=np.int64)
+    events = Events(
+        starts=np.zeros(1, dtype=np.int64),
+        time=nothing,
+        known=nothing,
+        until=nothing,
+        columns={text: Values(kind=kind, numbers=np.zeros(0)) for text, kind in columns},
+    )
+    write_records(path, emptied, events, ())
 
 
 def write_due(factory: Factory, views: Iterable[ViewFacts]) -> str | None:

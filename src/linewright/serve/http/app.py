@@ -38,6 +38,7 @@ from linewright.serve.http.health import (
     to_gauges,
     to_health,
     to_memory_gauges,
+    to_view_samples,
 )
 from linewright.serve.http.predict import Loaded
 from linewright.serve.http.relative_paths import Relative
@@ -243,6 +244,7 @@ class App:
                 *gauges,
                 *memory,
                 *self._mirrors.to_samples(),
+                *to_view_samples(self._views.damaged),
                 *self._gates.to_samples(),
                 *to_disk_gauges(self._state),
                 *process.to_samples(),

@@ -165,6 +165,13 @@ def to_disk_gauges(state: Path) -> Iterator[Sample]:
         )
 
 
+def to_view_samples(damaged: Mapping[str, int]) -> Iterator[Sample]:
+    """Give how often requests met a damaged record, by view, for `Metrics.exposition`."""
+    for view, many in sorted(damaged.items()):
+        says = "Records of feature views that requests asked for and that are damaged."
+        yield Sample("linewright_damaged_records_total", says, (("view", view),), many, "counter")
+
+
 def to_memory_gauges(lines: Mapping[str, Live], use: UseOfMemory) -> Iterator[Sample]:
     """Give which lines are loaded and what their models take, for `Metrics.exposition`."""
     for name, live in sorted(lines.items()):

@@ -1,5 +1,6 @@
 """Lookup of feature views by entity: a row of a request gets the columns that are known of its entity as the request comes."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -322,10 +323,10 @@ class FeatureLookup:
 
     @property
     def damaged(self) -> Mapping[str, int]:
-        """By view, how often a record was asked for that is damaged."""
-        counts: dict[str, int] = {}
+        """How often requests asked for a record that is damaged, by view."""
+        counts = Counter[str]()
         for view in list(self._views.values()):
-            counts[view.name] = counts.get(view.name, 0) + view.damaged
+            counts[view.name] += view.damaged
         return counts
 
     def refresh(self, views: Sequence[ViewFacts]) -> None:

@@ -142,6 +142,9 @@ def forgot_text(gone: Forgot) -> str:
         )
     if gone.shared:
         said.append(f"  the same rows are read by: {', '.join(gone.shared)}")
+    if gone.views:
+        many = f", {count(gone.records, 'record')} {verb}" if gone.records else ""
+        said.append(f"  feature views leave it out, for all lines: {', '.join(gone.views)}{many}")
     said += [
         f"  stands still in {source}, which the line reads: it is passed over there, remove it yourself"
         for source in gone.sources
