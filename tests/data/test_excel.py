@@ -1,7 +1,9 @@
 """Sheets of Excel files."""
 
 import zipfile
+from collections.abc import Iterable
 from datetime import date, datetime
+from itertools import chain, repeat
 from pathlib import Path
 
 import pytest
@@ -135,6 +137,58 @@ def test_limits_are_kept_to(tmp_path, monkeypatch):
     spec = FileSource(file="a.xlsx", limits=FileLimits(ratio=2))
     with pytest.raises(RequestError, match="unpacks to more than 2 times its size"):
         list(open_source("a", spec, tmp_path).batches())
+
+
+def _with_sheet(path: Path, body: Iterable[bytes], *, lies: bool = False) -> None:
+    """Write a workbook with another body of its sheet; if it `lies`, the sheet is said to have 100 bytes."""
+    write_workbook(path, {"a": [("x",)]})
+    with zipfile.ZipFile(path) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
+        for name, data in members.items():
+            with archive.open(name, "w") as member:
+                member.writelines(body if name == _SHEET else [data])
+    if lies:
+        data = bytearray(path.read_bytes())
+        at = data.rindex(_SHEET.encode()) - 46  # of its entry in the directory at the end
+        data[at + 24 : at + 28] = (100).to_bytes(4, "little")
+        path.write_bytes(data)
+
+
+_SHEET = "xl/worksheets/sheet1.xml"
+_HEAD = b'<worksheet xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"><sheetData><row><c><v>1</v></c></row>'
+
+
+@pytest.mark.parametrize("lies", [False, True])
+def test_rows_that_no_sheet_has_are_refused_before_they_are_read(tmp_path, lies):
+    """A file of 0.2 MB holds millions of rows, within the ratio: reading them takes minutes and a gigabyte."""
+    block = b"<row><c><v>1</v></c><c><v>0</v></c></row>" * 1_000
+    _with_sheet(tmp_path / "a.xlsx", chain([_HEAD], repeat(block, 1_500)), lies=lies)
+
+    with pytest.raises(RequestError, match=r"1,048,576 rows|larger than the file says") as refused:
+        open_source("a", FileSource(file="a.xlsx"), tmp_path)
+
+    assert lies == ("larger" in str(refused.value))
+    assert "CSV" in refused.value.hint
+
+
+@pytest.mark.parametrize("lies", [False, True])
+def test_a_workbook_that_unpacks_to_too_much_is_refused(tmp_path, lies):
+    """As a packed CSV or Parquet file is: by what comes out of it, not by what it says."""
+    _with_sheet(tmp_path / "a.xlsx", chain([_HEAD], repeat(b" " * (1 << 20), 300)), lies=lies)
+
+    with pytest.raises(
+        RequestError, match=r"unpacks to more than 500 times its size|larger than the file says"
+    ):
+        open_source("a", FileSource(file="a.xlsx"), tmp_path)
+
+
+def test_an_honest_large_sheet_is_read(tmp_path):
+    write_workbook(tmp_path / "a.xlsx", {"a": [("x", "y"), *((n, n % 7) for n in range(200_000))]})
+
+    assert 200_000 == sum(
+        b.frame.height for b in open_source("a", FileSource(file="a.xlsx"), tmp_path).batches()
+    )
 
 
 @pytest.mark.parametrize("cut", [0.5, 0.7])

@@ -24,6 +24,9 @@ _CELL = 20_000
 _UNCALCULATED = re.compile(
     rb'<c r="([A-Z]+[0-9]+)"(?![^>]*\bt="str")[^>]*>\s*<f[^>]*(?:/>|>[^<]*</f>)\s*(?:<v\s*/>|<v></v>)?\s*</c>'
 )
+_MOST_ROWS = 1 << 20
+"""Rows that a sheet can have in Excel: what has more is no sheet of it."""
+_ROW = re.compile(rb"<([\w.-]+:)?sheetData")
 _MOST_WHOLE = 2.0**53
 """Numbers below are whole where they look so."""
 
@@ -55,11 +58,13 @@ def _send_sheet(file: str, workbook: Any, sheet: str | None, most: int, channel:
         channel.send({"sheets": names})
         return
     place = names.index(sheet) if sheet is not None else 0
-    if (cell := _uncalculated(file, place)) is not None:
-        because = f"cell {cell} has a formula without a value: save it by a program that calculates"
-        channel.send({"wrong": because})
+    if (because := _unreadable(file, place)) is not None:
+        channel.send(because)
         return
     found = workbook.get_sheet_by_name(sheet if sheet is not None else names[0])
+    if found.height > _MOST_ROWS:
+        channel.send({"too_many": _MOST_ROWS})
+        return
     if found.width > most:
         channel.send({"columns": found.width})
         return
@@ -78,16 +83,20 @@ def _send_sheet(file: str, workbook: Any, sheet: str | None, most: int, channel:
     channel.send({"rows": block, "is_last": True})
 
 
-def _uncalculated(file: str, number: int) -> str | None:
-    """Return the first cell of a sheet, from 0, whose formula nobody has calculated, which would be read as empty; `None` if there is none."""
+def _unreadable(file: str, number: int) -> dict[str, Any] | None:
+    """Return what is wrong with a sheet, from 0, before memory holds it: it has too many rows, or a formula that nobody has calculated."""
     try:
         with zipfile.ZipFile(file) as archive, archive.open(_sheet_in(archive, number)) as sheet:
-            held = b""
+            held, row, rows = b"", b"<row", 0
             while block := sheet.read(_BLOCK):
-                held += block
+                row = b"<" + (found[1] or b"") + b"row" if (found := _ROW.search(block)) else row
+                rows += (held[1 - len(row) :] + block).count(row)
+                if rows > _MOST_ROWS + 1:  # one may be `rowBreaks`
+                    return {"too_many": _MOST_ROWS}
+                held = held[-_CELL:] + block
                 if b"<f" in held and (cell := _UNCALCULATED.search(held)):
-                    return cell[1].decode()
-                held = held[-_CELL:]
+                    because = f"cell {cell[1].decode()} has a formula without a value: save it by a program that calculates"
+                    return {"wrong": because}
     except (
         zipfile.BadZipFile,
         zlib.error,

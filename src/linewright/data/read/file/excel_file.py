@@ -4,6 +4,7 @@ import os
 import tempfile
 import weakref
 import zipfile
+import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from importlib.util import find_spec
@@ -25,6 +26,7 @@ _MEMBERS = frozenset({"xl/workbook.xml", "xl/workbook.bin"})
 _OPEN = b"application/vnd.oasis.opendocument.spreadsheet"
 _Rows = list[tuple[int, list[str | None]]]
 _START_S, _SILENT_S = 60.0, 600.0
+_BLOCK = 1 << 20
 
 
 def is_excel(path: Path) -> bool:
@@ -114,6 +116,7 @@ def open_excel(path: Path, spec: FileSource, where: str, *, size: int = BATCH) -
             found=path.name,
             hint="pip install 'linewright[excel]', or save the sheet as CSV",
         )
+    _refuse_swollen(path, spec, where)
     names: list[str] = []
     rows, count = _KeptRows(), 0
     left = max(FREE, int(spec.limits.ratio * path.stat().st_size))
@@ -130,6 +133,29 @@ def open_excel(path: Path, spec: FileSource, where: str, *, size: int = BATCH) -
             raise swollen(where, path.name, spec.limits.ratio)
         rows.add(some)
     return ExcelSheet(where=where, columns=tuple(names), rows=rows, size=size)
+
+
+def _refuse_swollen(path: Path, spec: FileSource, where: str) -> None:
+    """Refuse a workbook by what comes out of it: it says so beforehand, which is not believed."""
+    if not zipfile.is_zipfile(path):
+        return  # of an old Excel, which packs nothing
+    left = max(FREE, int(spec.limits.ratio * path.stat().st_size))
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = archive.infolist()
+            if sum(member.file_size for member in members) > left:
+                raise swollen(where, path.name, spec.limits.ratio)
+            for member in members:
+                said, member.file_size = member.file_size, left + 1  # up to which it is read
+                with archive.open(member) as file:
+                    while block := file.read(_BLOCK):
+                        left, said = left - len(block), said - len(block)
+                        if left < 0:
+                            raise swollen(where, path.name, spec.limits.ratio)
+                        if said < 0:
+                            raise _damaged(path, where, f"{member.filename} is larger than the file says")
+    except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError) as error:
+        raise _damaged(path, where, f"it is damaged: {error}") from error
 
 
 def _refuse_names(names: Sequence[str], path: Path, where: str) -> None:
@@ -173,6 +199,14 @@ def _refuse(said: dict[str, Any], path: Path, spec: FileSource, where: str) -> N
     match said:
         case {"wrong": str() as because}:
             raise _damaged(path, where, because)
+        case {"too_many": int() as most}:
+            raise RequestError(
+                f"there are more than {most:,} rows, which no sheet of Excel has",
+                where=where,
+                found=path.name,
+                allowed=f"up to {most:,} rows",
+                hint="look what is in it; if it is honest, save the rows as CSV or Parquet",
+            )
         case {"columns": int()}:
             raise too_many_columns(where, path.name, spec.limits.columns)
         case {"sheets": sheets}:
