@@ -32,6 +32,7 @@ from linewright.line.rebuild.compare import rebuild
 from linewright.line.record.registry import find_model
 from linewright.line.release.card import card_facts
 from linewright.line.runs.execute import execute
+from linewright.line.scheduled.predictions import predict_job
 from linewright.model.card.render import card_markdown
 from linewright.model.facts import Evaluation, Package
 from linewright.model.pictures import check_picture, looks
@@ -250,6 +251,56 @@ def test_a_folder_is_answered(shapes, tmp_path):
     assert 8 == done["rows"]
     assert {"circle", "square"} >= set(answers["prediction"])
     assert "circle/P000-0.png" in answers["name"].to_list()
+
+
+def _break_some(folder: Path) -> None:
+    """Draw 8 pictures, then cut one off and write text to another."""
+    drawn.draw_folder(folder, 8)
+    cut, text = folder / "circle" / "P000-0.png", folder / "square" / "P001-2.png"
+    cut.write_bytes(cut.read_bytes()[:300])
+    text.write_bytes(b"no picture")
+
+
+def test_rows_whose_picture_cannot_be_read_go_to_quarantine(shapes, tmp_path):
+    """As other rows that break the contract: the others are answered."""
+    _break_some(tmp_path / "new")
+
+    done = predict_file(shapes, drawn.LINE, tmp_path / "new", tmp_path / "answers.csv")
+    with pytest.raises(RequestError, match="broken"):
+        predict_file(shapes, drawn.LINE, tmp_path / "new", tmp_path / "strict.csv", strict=True)
+
+    broken = pl.read_csv(tmp_path / "answers.quarantine.csv")
+    assert (6, 2) == (done["rows"], done["quarantined"])
+    assert 6 == pl.read_csv(tmp_path / "answers.csv").height
+    assert {"circle/P000-0.png", "square/P001-2.png"} == set(broken["name"])
+    assert ["broken", "not a picture"] == [
+        next(word for word in ("broken", "not a picture") if word in reason) for reason in broken["reason"]
+    ]
+
+
+def test_a_scheduled_job_answers_the_rows_whose_pictures_can_be_read(shapes):
+    """One broken file would stop the job of every night, as long as it lies there; also one that a table names and that is gone."""
+    _break_some(shapes.root / "new")
+    drawn.draw_folder(shapes.root / "pictures" / "later", 2)
+    path = shapes.path_of(drawn.LINE)
+    jobs = """
+predict:
+  folder: {rows: {files: new}, to: {file: out/folder.csv}}
+  table: {rows: {file: new.csv}, to: {file: out/table.csv}, new: true}
+"""
+    path.write_text(path.read_text() + jobs)
+    digest = shapes.artifacts.put(b"kept, but no picture")
+    names = ["new/circle/P002-4.png", "new/gone.png", digest, "../outside.png"]
+    (shapes.root / "new.csv").write_text("\n".join(["file", *names]) + "\n")
+
+    folder, table = (predict_job(shapes, drawn.LINE, job) for job in ("folder", "table"))
+
+    assert (6, 2) == (folder.made.rows, folder.made.quarantined)
+    assert (1, 3) == (table.made.rows, table.made.quarantined)
+    assert "3 rows broke the contract" in table.made.because
+    reasons = "".join(table.reasons)
+    assert all(text in reasons for text in ("gone.png", "not there", digest, "outside of the folders"))
+    assert 3 == pl.read_csv(shapes.root / "out" / "table.quarantine.csv").height
 
 
 @pytest.mark.parametrize(

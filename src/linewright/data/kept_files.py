@@ -82,6 +82,34 @@ def check_files(
     _found_files(frame, columns, folders, artifacts, check_file)
 
 
+def broken_files(
+    frame: pl.DataFrame,
+    columns: Sequence[Named],
+    folders: Sequence[Path],
+    artifacts: Artifacts,
+    check_file: CheckFile,
+) -> dict[int, RequestError]:
+    """Return the rows of a table for which `keep_files` would refuse it, by number, each with the first reason; `where` is the column.
+
+    A digest of kept bytes is looked at too.
+    """
+    homes = [real(folder) for folder in folders]
+    rows: dict[int, RequestError] = {}
+    for name in (column.name for column in columns if column.type == "file"):
+        cells = frame.get_column(name)
+        broken: dict[str, RequestError] = {}
+        for text in cells.drop_nulls().unique(maintain_order=True).to_list():
+            try:
+                file = _file_of(text, name, homes, artifacts)
+                check_file(artifacts.get(text) if file is None else _read(file, name), text[:200])
+            except RequestError as error:
+                error.where, error.found = name, text[:200]
+                broken[text] = error
+        for row in cells.is_in(list(broken)).arg_true().to_list() if broken else ():
+            rows.setdefault(row, broken[cells[row]])
+    return rows
+
+
 def _found_files(
     frame: pl.DataFrame,
     columns: Sequence[Named],

@@ -14,7 +14,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from linewright.data.kept_files import keep_files
+from linewright.data.kept_files import broken_files, keep_files
 from linewright.data.read.file.paths import is_one_of, real
 from linewright.engine.context import Context, Progress
 from linewright.errors import RequestError, Transient
@@ -23,7 +23,7 @@ from linewright.line.factory import Factory
 from linewright.line.file.factory_file import FACTORY_FILE
 from linewright.line.file.view_file import FOLDER
 from linewright.line.predict.broken_rows import Places
-from linewright.line.predict.input_file import Handed, open_handed
+from linewright.line.predict.input_file import Handed, HandedPictures, open_handed
 from linewright.line.predict.output_file import AnswersFile, to_table
 from linewright.line.predict.request_rows import MOST_NAMED, Asked, AskedPart, look_through
 from linewright.line.predict.rows_by_series import (
@@ -38,7 +38,7 @@ from linewright.line.predict.view_columns import with_views
 from linewright.line.record.registry import find_model
 from linewright.line.views.sources import files_read
 from linewright.model.explanation_text import cannot_be_explained
-from linewright.model.facts import Package
+from linewright.model.facts import Package, RequestColumn
 from linewright.model.package.model import load
 from linewright.model.pictures import check_picture
 from linewright.release.facts import Arm
@@ -50,7 +50,7 @@ from linewright.serve.log.writer import PredictionLog
 from linewright.serve.rows.body.scalars import spell_all
 from linewright.serve.rows.lookup.known_series import with_ages
 from linewright.serve.rows.scorer import Scorer
-from linewright.store.protocols import Version
+from linewright.store.protocols import Artifacts, Version
 
 SHOWN = 3
 CHUNK = 10_000
@@ -188,8 +188,10 @@ def answer_rows(
     """
     known = _with_known(factory, handed, loaded)
     rows = _with_columns(factory, handed, loaded) if known is None else known
-    asked = look_through(rows, loaded.package, strict=strict, may_be_none=may_be_none)
     pictures = [one for one in loaded.package.columns if one.type == "file" and one.role == "feature"]
+    if pictures:
+        rows = _with_pictures(rows, pictures, homes, factory.artifacts)
+    asked = look_through(rows, loaded.package, strict=strict, may_be_none=may_be_none)
     # Entered last, so that it is there before the answers are.
     quarantine = to.quarantine() if asked.broken else None
     for part in asked.parts():
@@ -198,7 +200,7 @@ def answer_rows(
             quarantine.write(part.broken)
         frame = part.frame
         if pictures:
-            frame = keep_files(frame, pictures, homes, factory.artifacts, check_picture)
+            frame = keep_files(frame, pictures, homes, factory.artifacts)
         for start in range(0, frame.height, CHUNK):
             some = AskedPart(frame[start : start + CHUNK], part.rows[start : start + CHUNK], None)
             to.answers(
@@ -349,6 +351,16 @@ def _with_known(factory: Factory, handed: Handed, loaded: Loaded) -> HandedSerie
 def _with_columns(factory: Factory, handed: Handed, loaded: Loaded) -> Handed:
     """Return the rows of a file with what follows from them alone, then with what feature views know."""
     return with_views(factory, loaded.line, with_made(handed, loaded.scorer), loaded.package)
+
+
+def _with_pictures(
+    handed: Handed, pictures: Sequence[RequestColumn], homes: Sequence[Path], artifacts: Artifacts
+) -> Handed:
+    def find_broken(frame: pl.DataFrame) -> dict[int, RequestError]:
+        there = [one for one in pictures if one.name in frame.columns]
+        return broken_files(frame, there, homes, artifacts, check_picture)
+
+    return HandedPictures(handed.file, handed.source, handed.note, inner=handed, find_broken=find_broken)
 
 
 def refuse_precious(factory: Factory, file: Path, out: Path) -> None:

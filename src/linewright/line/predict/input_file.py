@@ -1,7 +1,7 @@
 """A file that a person hands in: read as the line reads its own source, and each row named by its place."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
@@ -112,6 +112,39 @@ class HandedWhole(Handed):
     """The rows of a file, in memory."""
 
     frame: pl.DataFrame
+
+
+@dataclass(frozen=True, kw_only=True)
+class HandedPictures(Handed):
+    """The rows of a file that name pictures: those whose picture cannot be read have a fault."""
+
+    inner: Handed
+    find_broken: Callable[[pl.DataFrame], Mapping[int, RequestError]]
+    """Looks at the pictures of some rows; takes as long as reading them."""
+    broken: dict[int, list[int]] = field(default_factory=dict[int, list[int]])
+    """Rows of each part that was looked at for which it found something, by the number of the part's first row: only these are looked at again."""
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Names of the columns, in order."""
+        return self.inner.columns
+
+    def parts(self) -> Iterator[HandedPart]:
+        """Give the rows, some at a time, as `Handed.parts` does."""
+        start = 0
+        for part in self.inner.parts():
+            if start in self.broken:
+                rows = self.broken[start]
+                found = self.find_broken(part.frame[rows])
+                faults = {row: found.get(number) or self._mended() for number, row in enumerate(rows)}
+            else:
+                faults = self.find_broken(part.frame)
+                self.broken[start] = list(faults)
+            start += part.frame.height
+            yield part._replace(faults={**faults, **part.faults})
+
+    def _mended(self) -> RequestError:
+        return RequestError("the picture has changed while it was read", hint="ask for this row again")
 
 
 def open_handed(factory: Factory, line: str, file: Path, *, like: str = "") -> Handed:
