@@ -8,6 +8,8 @@ from urllib.parse import unquote
 FILES = ("duckdb", "sqlite")
 SCHEMES = ("postgresql", "mysql", "mssql", *FILES)
 _OTHER_NAMES = {"postgres": "postgresql", "mariadb": "mysql", "sqlserver": "mssql"}
+PORTS: Mapping[str, int] = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
+"""Where servers listen, unless a URL says another port."""
 FILE_URL = r"^(duckdb|sqlite):///\S+$"
 """The URL of a file, which holds no password."""
 FORMS = "postgresql://USER:PASSWORD@HOST:PORT/DATABASE, mysql:// or mssql:// with the same parts, duckdb:///PATH, or sqlite:///PATH"

@@ -18,6 +18,7 @@ from linewright.data.spec import AtTrigger, EveryTrigger
 from linewright.errors import SpecError, Transient
 from linewright.line.factory import Factory
 from linewright.line.facts import PredictionsMade
+from linewright.line.file.checks.schedules import place_of_answers
 from linewright.line.record.data.source_histories import history_of, history_store
 from linewright.line.record.monitoring.alerts import open_alerts
 from linewright.line.scheduled.run_tasks import ScheduledWork, do_in_child, do_task
@@ -29,6 +30,7 @@ from linewright.line.scheduled.task_state import (
     task_state_of,
     tasks_of,
 )
+from linewright.line.spec import TableDestination
 from linewright.operations.changes.halt import halt
 from linewright.operations.data.sources import sources
 from linewright.operations.lines.check import check
@@ -250,6 +252,45 @@ def test_two_predictions_do_not_write_to_one_place(factory, to, word):
 
     with pytest.raises(SpecError, match=f"'predict.{name}' writes the same {word}"):
         factory.line(LINE)
+
+
+@pytest.mark.usefixtures("processes")
+def test_up_refuses_the_second_writer_of_a_destination(factory):
+    """`check` may not have been asked; the answers of one line would replace those of another, by turns. The path is another spelling."""
+    (factory.root / "out").mkdir()
+    (factory.root / "link").symlink_to("out")
+    looked_after_since(factory, LONG_AGO)
+    worked_off(factory)
+    path = factory.root / "lines" / f"{LINE}.yaml"
+    second = "  again: {rows: claims, to: {file: link/answers.parquet}, when: [{every: 30d}]}\n"
+    path.write_text(path.read_text() + second)
+    first, other = tasks_of(factory, factory.line(LINE))
+    for task in (first, other):
+        begin_task_state(factory, task)
+    for name in ("nightly", "again"):
+        file = factory.state / "scheduled" / LINE / f"predict.{name}.json"
+        file.write_bytes(msgspec.json.encode(TaskState(since=LONG_AGO)))
+
+    worked_off(factory)
+
+    assert ["nightly", "nightly"] == [one.job for one in factory.metadata.events(PredictionsMade, line=LINE)]
+    refused = task_state_of(factory, other)
+    assert refused.failures == 1
+    assert f"other predictions write the same file: {LINE}: predict.nightly" in refused.trouble
+    assert any("again" in alert.because for alert in open_alerts(factory, LINE))
+    assert not (factory.root / "out" / "answers.parquet").exists()
+
+
+def test_the_usual_port_and_capital_letters_do_not_make_another_server(monkeypatch):
+    monkeypatch.setenv("ONE", "postgresql://ann:a@DB.example.com/shop")
+    monkeypatch.setenv("OTHER", "postgres://bob:b@db.example.com:5432/shop?sslmode=require")
+
+    places = {
+        place_of_answers(TableDestination(table=table, at=at), LINE, "/plant")
+        for table, at in (("answers", "env:ONE"), ("public.Answers", "env:OTHER"))
+    }
+
+    assert 1 == len(places)
 
 
 @pytest.fixture

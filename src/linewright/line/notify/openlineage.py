@@ -37,13 +37,12 @@ from linewright.model.facts import Package, Registered
 from linewright.people.messages import OPENLINEAGE_PRODUCER, OPENLINEAGE_SCHEMA, Message
 from linewright.store.metadata.audit_chain import Link
 from linewright.store.values import decoder
-from linewright.text.database_url import DatabaseUrl
+from linewright.text.database_url import PORTS, DatabaseUrl
 from linewright.text.remote_url import is_remote, shown_url
 
 KINDS = ("accepted", "finished")
 """Kinds of events of the record that become one."""
 _ENDS: Mapping[str, str] = {"done": "COMPLETE", "failed": "FAIL", "cancelled": "ABORT"}
-_PORTS: Mapping[str, int] = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
 _FACETS: Mapping[str, str] = {
     "columnLineage": "1-2-0/ColumnLineageDatasetFacet",
     "dataSource": "1-0-1/DatasourceDatasetFacet",
@@ -260,12 +259,12 @@ def _tables(spec: SqlSource, root: Path) -> Iterator[_DatasetName]:
         url = url_of(spec, root, "sources")
     except LinewrightError:
         return
-    if url.scheme not in _PORTS:
+    if url.scheme not in PORTS:
         yield _DatasetName("file", str(root / url.database))
         return
     scheme = "postgres" if url.scheme == "postgresql" else url.scheme
     host = url.host if not url.host.startswith("/") else "localhost"
-    namespace = f"{scheme}://{host}:{url.port or _PORTS[url.scheme]}"
+    namespace = f"{scheme}://{host}:{url.port or PORTS[url.scheme]}"
     for table in _read_by(spec.sql, url):
         yield _DatasetName(namespace, table)
 

@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
@@ -14,6 +14,7 @@ from linewright.data.write.bucket import put_file
 from linewright.data.write.table import kind_of, open_table
 from linewright.errors import LinewrightError, RequestError, SpecError
 from linewright.line.factory import Factory
+from linewright.line.facts import PredictionsMade
 from linewright.line.file.checks.schedules import place_of_answers
 from linewright.line.predict.batch import refuse_precious
 from linewright.line.scheduled.task_state import described
@@ -43,23 +44,51 @@ def refuse_destination(factory: Factory, line: str, job: PredictSpec, began: str
 
 
 def refuse_shared(factory: Factory, spec: LineSpec) -> None:
-    """Refuse a destination that another line has too.
+    """Refuse a destination that other predictions have too, of this line or another.
 
     Raises
     ------
     SpecError
-        If there is one; it names the predictions of the other line.
+        If there is one; it names the other predictions.
     """
+    for name, job in spec.predict.items():
+        for line, other, _ in _of_equal_place(factory, spec, name, job):
+            raise _shared(spec, name, f"{line}: predict.{other}")
+
+
+def refuse_second(factory: Factory, spec: LineSpec, name: str) -> None:
+    """Refuse to predict if other predictions wrote to the same destination first; if none wrote yet, the first by name may.
+
+    Raises
+    ------
+    SpecError
+        If others did; it names them.
+    """
+
+    def rank(line: str, job: str, of: PredictSpec) -> tuple[str, str, str]:
+        made = factory.metadata.events(PredictionsMade, line=line)
+        began = (one.began for one in made if one.job == job and one.to == described(of.to, line, one.began))
+        return next(iter(began), "never"), line, job
+
+    mine = rank(spec.line, name, spec.predict[name])
+    for line, job, of in _of_equal_place(factory, spec, name, spec.predict[name]):
+        if rank(line, job, of) < mine:
+            raise _shared(spec, name, f"{line}: predict.{job}")
+
+
+def _of_equal_place(
+    factory: Factory, spec: LineSpec, name: str, job: PredictSpec
+) -> Iterator[tuple[str, str, PredictSpec]]:
+    """Give line, name and declaration of other predictions with the destination of these."""
     root = str(factory.root)
-    own = {place_of_answers(job.to, spec.line, root): name for name, job in spec.predict.items()}
-    for other in factory.names() if own else ():
+    place = place_of_answers(job.to, spec.line, root)
+    for line in factory.names():
         jobs: Mapping[str, PredictSpec] = {}
         with suppress(LinewrightError):  # a wrong file writes nothing
-            jobs = factory.line(other).predict if other != spec.line else {}
-        for name, job in jobs.items():
-            mine = own.get(place_of_answers(job.to, other, root))
-            if mine is not None:
-                raise _shared(spec, mine, f"{other}: predict.{name}")
+            jobs = spec.predict if line == spec.line else factory.line(line).predict
+        for other, of in jobs.items():
+            if (line, other) != (spec.line, name) and place_of_answers(of.to, line, root) == place:
+                yield line, other, of
 
 
 def _shared(spec: LineSpec, job: str, other: str) -> SpecError:

@@ -28,7 +28,7 @@ from linewright.line.predict.batch import Done, Outputs, answer_rows, find_champ
 from linewright.line.predict.input_file import Handed
 from linewright.line.predict.output_file import AnswersFile
 from linewright.line.record.data.source_histories import history_store
-from linewright.line.scheduled.destinations import refuse_destination, write_answers
+from linewright.line.scheduled.destinations import refuse_destination, refuse_second, write_answers
 from linewright.line.scheduled.new_rows import NewRows, SeenRows
 from linewright.line.scheduled.undelivered import (
     Undelivered,
@@ -70,7 +70,8 @@ def predict_job(factory: Factory, line: str, job: str, *, everything: bool = Fal
     NotFound
         If nothing serves.
     RequestError, SpecError
-        If the line has no such predictions, the rows cannot be read or predicted for, or the answers not be written.
+        If the line has no such predictions, the rows cannot be read or predicted for, the answers not be written, or others write
+        to the same destination.
     Transient
         If a person halted the line, the same predictions are being made, or a server does not answer.
     """
@@ -78,6 +79,7 @@ def predict_job(factory: Factory, line: str, job: str, *, everything: bool = Fal
     asked = _job(spec, job)
     with held_undelivered(factory, spec.line, job) as undelivered, _placed(factory, spec.line):
         refuse_halted(factory, spec.line)  # also what was made before: nobody wants it of this model now
+        refuse_second(factory, spec, job)
         is_again = undelivered.is_ready
         if is_again and undelivered.run().run in {one.run for one in runs_before(factory, spec.line, job)}:
             undelivered.clear(undelivered.run().run)

@@ -4,13 +4,16 @@ import os
 import pathlib
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 
 from linewright.data.spec import AtTrigger, EveryTrigger, Schedule, SqlSource, mistakes_of_url
+from linewright.errors import SpecError
 from linewright.line.file.checks.problem import Problem
 from linewright.line.file.mistakes import Path, did_you_mean
 from linewright.line.spec import FileDestination, LineSpec, PredictSpec, TableDestination
-from linewright.store.files.secret import shown_place
+from linewright.store.files.secret import read_secret, shown_place
 from linewright.store.pushed_rows import SOURCE
+from linewright.text.database_url import PORTS, read_database_url
 from linewright.text.durations import duration_micros
 from linewright.text.remote_url import BUCKETS, is_remote
 from linewright.text.schedule import FORMS, read_schedule
@@ -59,9 +62,19 @@ def place_of_answers(to: FileDestination | TableDestination, line: str, root: st
     '/plant/out/claims'
     """
     if isinstance(to, TableDestination):
-        return f"{to.table.removeprefix('public.').lower()} {shown_place(to.at)}"
+        return f"{to.table.removeprefix('public.').lower()} {_server(to.at, root)}"
     file = to.file.replace("{line}", line).rpartition(".")[0]
     return file if is_remote(file) else os.path.realpath(pathlib.Path(root, file))
+
+
+def _server(at: str, root: str) -> str:
+    """Return the database that a reference stands for, spelled in one way; what messages call it if it cannot be read."""
+    kind, _, name = at.partition(":")
+    if kind == "env" or root or pathlib.Path(name).is_absolute():
+        with suppress(SpecError, ValueError):
+            url = read_database_url(read_secret(at, pathlib.Path(root), where=""))
+            return f"{url.scheme} {url.host} {url.port or PORTS.get(url.scheme)} {url.database}"
+    return shown_place(at)
 
 
 def when_problems(when: Schedule, path: Path) -> Iterator[Problem]:
