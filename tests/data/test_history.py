@@ -605,3 +605,25 @@ class TestPostgresWithoutLag:
 
         assert not versions or not pl.concat(versions).is_duplicated().any()
         assert len(there) == found.rows
+
+
+@pytest.mark.parametrize("silo", ["duckdb", "sqlite"], indirect=True)
+def test_rows_that_come_after_the_newest_were_deleted_are_read(factory, silo):
+    """A backup of the source was restored, say: its highest cursor has gone back, and new rows come below the one that was read."""
+    store = HistoryStore(factory.artifacts, factory.metadata)
+
+    def rows() -> set[int]:
+        source, _ = read_current_rows("t", silo.spec, factory.root, store, factory.now())
+        return {key for batch in source.batches() for key in batch.frame["id"]}
+
+    rows()
+    silo.execute("delete from t where id >= 290")
+
+    found = reconcile("t", silo.spec, factory.root, store, factory.now())
+    repaired = reconcile("t", silo.spec, factory.root, store, factory.now(), repairs=True)
+    silo.add(500, at=START + timedelta(minutes=293))
+
+    assert (10, "290", 0) == (found.deleted.rows, found.deleted.keys[0], found.missed.rows)
+    assert repaired.repaired
+    assert {*range(290), 500} == rows()
+    assert reconcile("t", silo.spec, factory.root, store, factory.now()).is_sound

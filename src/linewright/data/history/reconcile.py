@@ -236,7 +236,10 @@ class _Comparison:
             parts.append(gone.with_columns(now.alias(KNOWN), pl.lit(value=True).alias(DELETED)))
         versions = Spool(None)
         versions.add(pl.concat(parts))
-        position = reading.position([other[reading.cursor]], self.types, history)
+        # Rows that are gone may have had the highest cursor: what is written below it from now on would never be asked for.
+        left = self.stored.join(deleted, on=key, how="anti")
+        before = msgspec.structs.replace(history, highest=None) if deleted.height else history
+        position = reading.position([left[reading.cursor], other[reading.cursor]], self.types, before)
         after = msgspec.structs.replace(
             history, number=history.number + 1, at=reading.now, highest=position.highest, since=position.since, open=dict(position.open), looked=position.looked,
         )  # fmt: skip
