@@ -25,7 +25,7 @@ _UNCALCULATED = re.compile(
     rb'<c r="([A-Z]+[0-9]+)"(?![^>]*\bt="str")[^>]*>\s*<f[^>]*(?:/>|>[^<]*</f>)\s*(?:<v\s*/>|<v></v>)?\s*</c>'
 )
 _MOST_ROWS = 1 << 20
-"""Rows that a sheet can have in Excel: what has more is no sheet of it."""
+"""Most rows that a sheet can have in Excel."""
 _ROW = re.compile(rb"<([\w.-]+:)?sheetData")
 _MOST_WHOLE = 2.0**53
 """Numbers below are whole where they look so."""
