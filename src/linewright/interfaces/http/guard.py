@@ -148,7 +148,7 @@ class Guard:
                 permission = self._permission_of(scope["method"], scope["path"])
                 if permission is not None:
                     identity.require_somewhere(permission)
-            # Of a file that is sent, which has limits of its own, the body is not read here; nor where nothing takes one.
+            # Of a file that is sent, which has limits of its own, the body is not read here; nor if nothing takes one.
             if scope["method"] != "POST" or self._is_read_alone(scope["path"]):
                 await self._app(scope, receive, send)
                 return

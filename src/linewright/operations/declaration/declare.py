@@ -14,6 +14,7 @@ import msgspec
 from linewright.errors import NotFound, RequestError
 from linewright.operations.declaration.parameter import (
     LineName,
+    MaybeLineName,
     Parameter,
     brief,
     function_name,
@@ -31,7 +32,6 @@ SHORT = {"out": "o"}
 """One-letter options, by parameter: the same in each command."""
 
 F = TypeVar("F", bound=Callable[..., Any])
-_LineOrNone = LineName | None
 Urgent = Callable[[Path, str], Callable[[Any], Any]]
 """What must not wait: it takes the folder of a factory and the name of the one who asks, empty where that is not known yet. It returns
 what carries out the rest, given the factory."""
@@ -347,7 +347,7 @@ def _read(name: str, function: Callable[..., Any]) -> Operation:
         kind = tuple[hints[each.name], ...] if spreads else hints[each.name]
         shown = each.name.removesuffix("_")
         if shown == "line":
-            kind = LineName if kind is str else _LineOrNone if kind == str | None else kind
+            kind = LineName if kind is str else MaybeLineName if kind == str | None else kind
         element, count = shape_of(kind, where=f"{name}: {each.name}")
         about = described.pop(each.name, "") or help_in(kind)
         if shown in RESERVED or not about:

@@ -36,6 +36,8 @@ LineName = Annotated[
     ),
 ]
 """The name of a line; `line` of each operation is one, though it is declared as a text."""
+MaybeLineName = LineName | None
+"""The same, which may be left out."""
 LineText = Annotated[
     str,
     msgspec.Meta(

@@ -383,6 +383,7 @@ _RESPONSES = {str(status): _response(status, says) for status, says in _REFUSALS
 
 _TEXT: Schema = {"type": "string"}
 _TRUTH: Schema = {"type": "boolean"}
+_NULL: Schema = {"type": "null"}
 _ANY: Schema = {"type": "object"}
 _SHARE: Schema = {"type": "number", "minimum": 0, "maximum": 1}
 _SCORE: Schema = {"type": ["number", "object"]}
@@ -628,12 +629,16 @@ def _label(package: Package, line: str) -> Schema:
         known = {**steps, "description": "The values that came, the next first; null where none is known."}
     label = _object(
         {
-            "id": {**_TEXT, "maxLength": 100, "description": "Of the prediction that it is about."},
-            "key": {**_KEY, "description": "Of the rows that it is about."},
+            "id": {
+                "type": ["string", "null"],
+                "maxLength": 100,
+                "description": "Of the prediction that it is about.",
+            },
+            "key": {"anyOf": [_KEY, _NULL], "description": "Of the rows that it is about."},
             "label": known,
             "at": {"type": ["string", "null"], "format": "date-time", "description": "When it became true."},
             "corrects": {
-                "anyOf": [known, {"type": "null"}],
+                "anyOf": [known, _NULL],
                 "description": "The label that is kept now, which this one replaces; null: it corrects none.",
             },
         },
@@ -642,8 +647,12 @@ def _label(package: Package, line: str) -> Schema:
     )
     if package.key is None:
         del label["properties"]["key"]
+        label["properties"]["id"]["type"] = "string"
         return {**label, "required": ["id", "label"]}
-    return {**label, "oneOf": [{"required": ["id"]}, {"required": ["key"]}]}
+    # Null is as good as left out.
+    by_id = {"required": ["id"], "properties": {"id": _TEXT, "key": _NULL}}
+    by_key = {"required": ["key"], "properties": {"key": _KEY, "id": _NULL}}
+    return {**label, "oneOf": [by_id, by_key]}
 
 
 def _infer(package: Package, line: str) -> Schema:
