@@ -228,7 +228,7 @@ def _write(
 
 
 def _bucket_check(starts: memoryview, rows: memoryview, number: int, start: int, stop: int) -> int:
-    """Return the CRC-32 of where a bucket begins and ends, and of its part of the index."""
+    """Return the CRC-32 of the first and last place of a bucket, and of its part of the index."""
     width = 8 * _ENTRY
     return crc32(rows[width * start : width * stop], crc32(starts[4 * number : 4 * number + 8], number))
 

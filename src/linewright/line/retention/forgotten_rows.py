@@ -23,7 +23,7 @@ def are_forgotten(factory: Factory, line: str) -> AreForgotten | None:
 def forgotten_in_view(factory: Factory, view: str) -> Mapping[str, AreForgotten]:
     """Return what says of values of columns of the source of a view which are forgotten, by column.
 
-    A view is computed once for all lines that have it: whoever one of them has forgotten is left out for each.
+    A view is computed once for all lines that have it: a person whom one of them has forgotten is left out for each.
     """
     found: dict[str, AreForgotten] = {}
     for column, known in lists_of(factory, view):

@@ -113,7 +113,7 @@ class ViewLookup:
         self._snapshot: _Snapshot | None = None
         self._lock = Lock()
         self.damaged = 0
-        """How often a record was asked for that is damaged."""
+        """How often requests wanted a record that is damaged."""
         self.trouble: LinewrightError | None = None
         """Why it is not known whether there is something newer; `None` if it is."""
 
