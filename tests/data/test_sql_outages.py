@@ -11,6 +11,8 @@ from time import monotonic, sleep
 import duckdb
 import psycopg
 import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
 from databases import Between, Server, allow, at_mariadb, at_postgres
 from ports import free_port
 from sqlserver import TdsServer, at_sqlserver
@@ -88,6 +90,11 @@ GREETING = (
 )
 FINE = b"\0\0\0\x02\0\0\0"
 WANTS_FILE = b"\xfb/etc/passwd"
+KEY = (
+    rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    .public_key()
+    .public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+)
 
 
 @pytest.fixture
@@ -137,6 +144,49 @@ def test_the_password_of_mariadb_is_not_sent_in_the_open(tmp_path, say, way):
 
     assert "add ssl_ca" in refused(source(), tmp_path, RequestError).what
     assert b"abc123" not in b"".join(heard)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        [b"\xfesha256_password\0" + bytes(20), b"\x01" + KEY],
+        [b"\xfecaching_sha2_password\0" + bytes(20), b"\x01\x04", b"\x01" + KEY],
+    ],
+)
+def test_the_password_of_mariadb_is_not_encrypted_with_a_key_that_the_server_sends(tmp_path, say, said):
+    """Who stands between sends a key of their own, and would read what is encrypted with it."""
+    heard = say(GREETING, *said, FINE)
+
+    assert "add ssl_ca" in refused(source(), tmp_path, RequestError).what
+    assert not [one for one in heard if len(one) > 200]
+
+
+@pytest.mark.parametrize("scheme", ["postgresql", "postgresql+adbc"])
+def test_the_password_of_postgresql_is_not_sent_in_the_open(tmp_path, monkeypatch, scheme):
+    """Who stands between says that there is no TLS and asks for the password: they get none."""
+    if scheme == "postgresql+adbc":
+        pytest.importorskip("adbc_driver_postgresql")
+    heard, listening = bytearray(), socket.create_server(("127.0.0.1", 0))
+    listening.settimeout(5)
+    monkeypatch.setenv("TEST_DB", f"{scheme}://reader:abc123@localhost:{listening.getsockname()[1]}/shop")
+
+    def serve() -> None:
+        connection, _ = listening.accept()
+        connection.settimeout(5)
+        with connection, suppress(OSError):
+            while connection.recv(2048)[4:8] in {b"\x04\xd2\x16\x2f", b"\x04\xd2\x16\x30"}:
+                connection.sendall(b"N")
+            connection.sendall(b"R\0\0\0\x08\0\0\0\x03")
+            heard.extend(connection.recv(2048))
+
+    serving = threading.Thread(target=serve)
+    serving.start()
+    error = refused(source(), tmp_path, RequestError)
+    serving.join()
+    listening.close()
+
+    assert b"abc123" not in heard
+    assert "sslmode=verify-full" in error.what
 
 
 @pytest.mark.parametrize("most", [5_000, 100_000])

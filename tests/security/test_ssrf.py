@@ -5,10 +5,11 @@ import threading
 
 import pytest
 
-from linewright.errors import LinewrightError
+from linewright.errors import LinewrightError, RequestError
 from linewright.line.factory import Factory
 from linewright.operations.lines.check import check
 from linewright.people.send import Post, Undelivered
+from linewright.serve.reach import Reach
 
 METADATA = "http://169.254.169.254/latest/meta-data/"
 LINE = "line: claims\nsources: {{t: {source}}}\nlabel: {{column: y, positive: 'yes'}}\n"
@@ -44,9 +45,10 @@ def test_a_source_is_no_url(source, tmp_path):
 
 
 @pytest.mark.usefixtures("processes")
-def test_no_secret_of_a_cloud_is_asked_for_by_any_name(monkeypatch):
+@pytest.mark.parametrize("peer", ["169.254.169.254", "fd00:ec2::254", "::ffff:100.100.100.200"])
+def test_no_secret_of_a_cloud_is_asked_for_by_any_name(monkeypatch, peer):
     """A name may lead to a link-local address only once it is resolved, so the connection itself is looked at."""
-    monkeypatch.setattr("socket.socket.getpeername", lambda _self: ("169.254.169.254", 80))
+    monkeypatch.setattr("socket.socket.getpeername", lambda _self: (peer, 80))
     asked: list[str] = []
 
     class Handler(http.server.BaseHTTPRequestHandler):
@@ -61,3 +63,15 @@ def test_no_secret_of_a_cloud_is_asked_for_by_any_name(monkeypatch):
         thread.join(10)
 
     assert not asked
+
+
+def test_an_address_of_ipv6_without_a_port_is_asked_at_the_usual_one():
+    """Cut at its last colon it is another address, or none: that was answered as a bug."""
+    with pytest.raises(Undelivered, match="refused|unreachable|not be assigned|Address"):
+        Post("http://[::ffff:127.0.0.2]/", where="notify").send(b"{}", {})
+
+
+def test_a_network_of_proxies_with_bits_of_a_host_is_refused():
+    """One that is admitted and not believed would make all clients one, and their cookies travel in the clear."""
+    with pytest.raises(RequestError, match="no address of a proxy"):
+        Reach(proxies=("10.0.0.5/8",)).require_safe("0.0.0.0")

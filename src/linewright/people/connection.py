@@ -5,9 +5,10 @@ import socket
 import ssl
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from ipaddress import ip_address
 from threading import Timer
 from typing import NamedTuple
+
+from linewright.text.addresses import gives_secrets
 
 
 class Unanswered(Exception):  # noqa: N818 -- says what happened
@@ -40,6 +41,7 @@ class Connection:
 
     def __init__(self, scheme: str, host: str, port: int | None, *, seconds: float) -> None:
         self._seconds = seconds
+        port = port or (443 if scheme == "https" else 80)  # else an IPv6 address is cut at its last colon
         self._connection = (
             http.client.HTTPSConnection(host, port, timeout=seconds, context=ssl.create_default_context())
             if scheme == "https"
@@ -89,8 +91,7 @@ class Connection:
             self._connection.connect()
             connected = self._connection.sock
         peer = connected.getpeername()[0] if connected is not None else ""
-        found = ip_address(peer.partition("%")[0])
-        if (getattr(found, "ipv4_mapped", None) or found).is_link_local:
+        if gives_secrets(peer):
             raise OSError(f"{peer} is a link-local address")
 
     def close(self) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from itertools import pairwise
-from typing import Any
+from typing import Any, NoReturn
 
 import polars as pl
 import pymysql
@@ -116,10 +116,27 @@ class _Refused:
 
     def __init__(self, connection: Any) -> None:
         del connection
-        raise pymysql.OperationalError(
-            _NO_WAY_IN,
-            "it asks for the password itself, which is only sent by TLS or socket: add ssl_ca to the URL",
-        )
+        raise _asks_for_password()
+
+
+class _TakesNoKey(pymysql.Connection):
+    """A connection without TLS. It encrypts the password with no key that the server sends: an impostor would send its own."""
+
+    @property
+    def server_public_key(self) -> NoReturn:
+        """The driver reads it before it sends the password by `sha256_password` or `caching_sha2_password`."""
+        raise _asks_for_password()
+
+    @server_public_key.setter
+    def server_public_key(self, key: bytes | None) -> None:  # pyright: ignore[reportIncompatibleVariableOverride] -- no key is had
+        del key
+
+
+def _asks_for_password() -> pymysql.OperationalError:
+    return pymysql.OperationalError(
+        _NO_WAY_IN,
+        "it asks for the password itself, which is only sent by TLS or socket: add ssl_ca to the URL",
+    )
 
 
 class MySql(Database):
@@ -271,15 +288,16 @@ def _connected(query: DatabaseQuery) -> tuple[Any, socket.socket]:
     url = query.url
     refuse_other_options(query, _OPTIONS)
     how: dict[str, Any] = {"conv": encoders}  # all values come as texts
+    kind = pymysql.Connection
     if "ssl_ca" in url.options:
         how |= {"ssl_ca": url.options["ssl_ca"], "ssl_verify_identity": True}
     elif not url.host.startswith("/"):
-        how["auth_plugin_map"] = dict.fromkeys(_BARE, _Refused)
+        kind, how["auth_plugin_map"] = _TakesNoKey, dict.fromkeys(_BARE, _Refused)
     stream = connect_stream(query, MySql.port)
     twin = stream.dup()
     try:
         with QueryTimeout(partial(cut, twin), CONNECT_S):
-            connection = pymysql.Connection(
+            connection = kind(
                 host=url.host,
                 user=url.user,
                 password=url.password,

@@ -73,6 +73,8 @@ _INSTEAD = {
 }
 _TRANSIENT = ("08", "40", "53", "55", "57", "58", "72", "XX")
 """First letters of SQLSTATE of what may be otherwise the next time: connection, conflict, resources, locks, operator, system."""
+_IN_THE_OPEN = "cleartext password"
+"""What libpq says of a server that wants what `DatabaseUrl.guard` forbids."""
 _NOT_NOW = (
     "starting up",
     "shutting down",
@@ -250,7 +252,7 @@ def _fetch(cursor: psycopg.Cursor[Any], rows: int) -> Iterator[Sequence[Sequence
 def connection_parameters(query: DatabaseQuery) -> dict[str, Any]:
     """Return the place of a database and its user as libpq takes them."""
     url = query.url
-    said: dict[str, Any] = {**url.options}
+    said: dict[str, Any] = {**url.options, **url.guard}
     if not url.host.startswith("/"):
         said["hostaddr"] = ",".join(query.addresses)
     return {
@@ -275,6 +277,11 @@ def _connected(query: DatabaseQuery, *, writes: bool = False) -> psycopg.Connect
         return psycopg.connect(**connection_parameters(query), autocommit=True, context=context)
     except (psycopg.Error, UnicodeError, OSError) as error:
         says = str(error)
+        if _IN_THE_OPEN in says:
+            raise query.login_error(
+                "it asks for the password itself, which is only sent by socket or to a server with a certificate: "
+                "add sslmode=verify-full to the URL, and sslrootcert"
+            ) from None
         is_refused = "FATAL" in says and not any(part in says for part in _NOT_NOW)
         # From none: the error of the driver names what it was called with.
         raise (

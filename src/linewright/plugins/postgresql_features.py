@@ -303,7 +303,7 @@ class PostgresFeatures:
                 application_name="linewright",
                 client_encoding="UTF8",
                 autocommit=True,
-                **cast("dict[str, Any]", dict(url.options)),
+                **cast("dict[str, Any]", {**url.options, **url.guard}),
             )
             connection.execute(f"set statement_timeout = '{KEEP_S:g}s'".encode())
         except (psycopg.Error, UnicodeError, OSError) as error:

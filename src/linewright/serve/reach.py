@@ -67,7 +67,7 @@ class Reach(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
     @cached_property
     def _networks(self) -> tuple[Any, ...]:
-        return tuple(ip_network(proxy, strict=False) for proxy in self.proxies)
+        return tuple(ip_network(proxy) for proxy in self.proxies)
 
     def require_safe(self, host: str) -> None:
         """Refuse an address on which others could read secrets on the way.
@@ -81,13 +81,13 @@ class Reach(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         """
         for proxy in self.proxies:
             try:
-                ip_network(proxy, strict=False)
+                ip_network(proxy)
             except ValueError as error:
                 raise RequestError(
                     "no address of a proxy",
                     where="--behind-proxy",
                     found=proxy,
-                    allowed="addresses and networks, such as 127.0.0.1 or 10.0.0.0/8",
+                    allowed="addresses and networks, such as 127.0.0.1 or 10.0.0.0/8; a network's other bits are zero",
                 ) from error
         if bool(self.tls_cert) != bool(self.tls_key):
             raise RequestError(

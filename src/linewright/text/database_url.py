@@ -43,6 +43,20 @@ class DatabaseUrl:
     """What stands after the scheme and a plus sign, such as ``adbc``."""
 
     @property
+    def guard(self) -> dict[str, str]:
+        """What libpq is told so that nobody between here and PostgreSQL gets the password by asking for it.
+
+        Examples
+        --------
+        >>> read_database_url("postgresql://ann:secret@db/shop?sslmode=require").guard
+        {'require_auth': '!password'}
+        >>> read_database_url("postgresql://ann:secret@db/shop?sslmode=verify-full").guard
+        {}
+        """
+        is_known = self.host.startswith("/") or self.options.get("sslmode") in {"verify-ca", "verify-full"}
+        return {} if is_known else {"require_auth": "!password"}
+
+    @property
     def place(self) -> str:
         """Host and database, without user, password and options.
 

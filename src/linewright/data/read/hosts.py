@@ -2,13 +2,13 @@
 
 import socket
 from collections.abc import Sequence
-from ipaddress import ip_address
 from pathlib import Path
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from linewright.errors import SpecError, Transient
+from linewright.text.addresses import gives_secrets, read_address
 
 _FACTORY = "factory.yaml"
 _HERE = "localhost"
@@ -55,9 +55,9 @@ def addresses_of(host: str, root: Path, *, port: int, where: str) -> tuple[str, 
 
 def is_near(address: str) -> bool:
     """Return whether an address is of this machine or its link: services there often ask for no password."""
-    one = ip_address(address.partition("%")[0])
-    one = getattr(one, "ipv4_mapped", None) or one
-    return one.is_loopback or one.is_link_local or one.is_unspecified or one.is_multicast or one.is_reserved
+    one = read_address(address)
+    is_odd = one.is_loopback or one.is_unspecified or one.is_multicast or one.is_reserved
+    return is_odd or gives_secrets(address)
 
 
 def _allowed(root: Path) -> tuple[str, ...]:
