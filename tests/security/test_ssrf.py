@@ -67,7 +67,7 @@ def test_no_secret_of_a_cloud_is_asked_for_by_any_name(monkeypatch, peer):
 
 def test_an_address_of_ipv6_without_a_port_is_asked_at_the_usual_one():
     """Cut at its last colon it is another address, or none: that was answered as a bug."""
-    with pytest.raises(Undelivered, match="refused|unreachable|not be assigned|Address"):
+    with pytest.raises(Undelivered, match=r"refused|unreachable|not be assigned|Address"):
         Post("http://[::ffff:127.0.0.2]/", where="notify").send(b"{}", {})
 
 

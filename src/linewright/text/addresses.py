@@ -8,7 +8,7 @@ _CLOUD = frozenset(
         ("fd00:ec2::254", "fd20:ce::254", "100.100.100.200", "168.63.129.16", "192.0.0.192"),
     )
 )
-"""Where machines of clouds get their secrets, beside 169.254.169.254: those of Amazon, Google, Alibaba, Azure and Oracle."""
+"""Where machines of clouds get their secrets, as from 169.254.169.254: those of Amazon, Google, Alibaba, Azure and Oracle."""
 
 
 def read_address(text: str) -> IPv4Address | IPv6Address:

@@ -44,7 +44,7 @@ class DatabaseUrl:
 
     @property
     def guard(self) -> dict[str, str]:
-        """What libpq is told so that nobody between here and PostgreSQL gets the password by asking for it.
+        """Options of libpq by which nobody between here and PostgreSQL gets the password by asking for it.
 
         Examples
         --------
