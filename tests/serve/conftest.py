@@ -211,7 +211,7 @@ class Endpoint:
         start = commands.programs("linewright.serve.http.server") if is_plain else subprocess.Popen
         self.process = start(command, stderr=self.log, stdout=self.log, env=environment)
         self.connection = None
-        self.source = "127.0.0.1"
+        self.source: tuple[str, int] | None = None
         self.used = 0.0
         self.address = self._wait_for_address()
 
@@ -249,7 +249,7 @@ class Endpoint:
         self.used = time.monotonic()
         if self.connection is None:
             self.connection = http.client.HTTPConnection(
-                *self.address, timeout=30, source_address=(self.source, 0)
+                *self.address, timeout=30, source_address=self.source
             )
         if body is not None:
             headers = {
@@ -283,7 +283,7 @@ class Endpoint:
     def come_from(self, client: int) -> None:
         """Ask as another client from now on: at an address of its own of this machine."""
         self.hang_up()
-        self.source = f"127.0.0.{1 + client}"
+        self.source = (f"127.0.0.{1 + client}", 0)
 
     def hang_up(self) -> None:
         if self.connection is not None:
