@@ -240,12 +240,13 @@ def test_a_source_whose_opening_was_killed_is_opened_by_the_next_one(tmp_path, s
     """The file is there before its tables are, and does not make it a source that takes rows."""
     file = tmp_path / ".linewright/push/payments.sqlite"
     file.parent.mkdir(parents=True)
+    statements = pushed_rows._STEPS[0].split(";\n")[:statement]
     child = os.fork()
     if not child:
         with sqlite3.connect(file, isolation_level=None) as database:
             database.execute("PRAGMA synchronous = EXTRA")
             database.execute("BEGIN IMMEDIATE")
-            for one in pushed_rows._TABLES.split(";\n")[:statement]:
+            for one in statements:
                 database.execute(one)
             os.kill(os.getpid(), signal.SIGKILL)
     os.waitpid(child, 0)
