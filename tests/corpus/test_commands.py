@@ -469,7 +469,7 @@ CASES: dict[str, Case] = {
     "predict: no such line": Case(
         words=("predict", "prats", "ask.csv"), says=("prats", "did you mean 'parts'?")
     ),
-    "predict: no such model": Case(words=("predict", "parts@99", "ask.csv"), says=("parts@99", "parts@1")),
+    "predict: a model for a line": Case(words=("predict", "parts@99", "ask.csv"), says=("parts@99", "line")),
     "predict: line beyond the grammar": Case(words=("predict", "../parts", "ask.csv"), says=("../parts",)),
     # Labels that came in
     "feedback: no label": Case(

@@ -352,8 +352,8 @@ CASES: dict[str, Case] = {
     "control: a version of many digits": Case(
         path=PROMOTE, body={"model": "parts@" + "9" * 5000}, status=422
     ),
-    "control: a line of nul": Case(path=HALT, body={"line": "pa\0rts"}, status=404),
-    "control: out of the factory": Case(path=HALT, body={"line": "../parts"}, status=404, says=("../parts",)),
+    "control: a line of nul": Case(path=HALT, body={"line": "pa\0rts"}, status=422, says=("line",)),
+    "control: out of the factory": Case(path=HALT, body={"line": "../parts"}, status=422, says=("../parts",)),
     "control: a run of no line": Case(
         path="/api/v1/run", body={"lines": ["prats"]}, status=404, says=("prats", "did you mean 'parts'?")
     ),
@@ -373,8 +373,8 @@ CASES: dict[str, Case] = {
     "control: an empty idempotency key": Case(
         path=HALT, body={"line": "parts"}, headers={**JSON, "idempotency-key": ""}, status=422
     ),
-    "control: query not utf-8": Case(path=STATUS + "?line=%ff%fe", method="GET", status=404),
-    "control: query of nul": Case(path=STATUS + "?line=%00", method="GET", status=404),
+    "control: query not utf-8": Case(path=STATUS + "?line=%ff%fe", method="GET", status=422),
+    "control: query of nul": Case(path=STATUS + "?line=%00", method="GET", status=422),
     "control: query twice": Case(
         path=STATUS + "?line=parts&line=prats", method="GET", status=422, says=("line",)
     ),

@@ -63,8 +63,10 @@ READINGS = (
     ("CONTRIBUTING.md",),
 )
 """Pages in the order in which a reader carries them out in one folder."""
-ELSEWHERE = frozenset({"docs/how-to/incremental.md", "docs/how-to/schedule.md", "docs/how-to/sources.md"})
-"""Pages that other tests follow, since their commands need a server: `test_incremental_pages.py`, `test_sources_page.py`."""
+ELSEWHERE = frozenset(
+    {"docs/how-to/git.md", "docs/how-to/incremental.md", "docs/how-to/schedule.md", "docs/how-to/sources.md"}
+)
+"""Pages that other tests follow, since their commands need a server or git: `test_incremental_pages.py`, `test_sources_page.py`, `test_git_page.py`."""
 
 FOLLOWS_S = 2
 """How long an endpoint may take to follow, in seconds; a reader types no faster."""

@@ -1,6 +1,7 @@
 """The processes that wait for runs."""
 
 import threading
+from pathlib import Path
 
 from linewright.line.file.factory_file import RunLimits
 from linewright.line.runs.attempts import Children
@@ -11,6 +12,7 @@ PROGRAM = ("platform",)
 
 class Root:
     root = "."
+    state = Path("no-state")
 
 
 def waiting() -> int:

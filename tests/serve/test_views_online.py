@@ -481,7 +481,7 @@ def test_all_that_is_logged_under_pushes_and_newer_files_is_what_the_sources_say
 
     def push() -> None:
         client, number = served.__class__.__new__(served.__class__), 200_000
-        client.__dict__ |= {"address": served.address, "connection": None, "used": 0.0}
+        client.__dict__ |= {"address": served.address, "connection": None, "source": None, "used": 0.0}
         while not done.wait(0.01):
             number += 1
             which = number if chance.random() < 0.7 else int(chance.integers(200_000, number + 1))

@@ -116,7 +116,7 @@ def _make(root: Path) -> None:
         hand_in(factory, LINE, root / "truth.csv")
         (root / "lines" / f"{OTHER}.yaml").write_text(_FILE.format(line=OTHER))
         do_task(factory, LINE, "predict", "nightly")
-        write_view(factory, read_events(read_view(root, "filed_30d"), root).facts)
+        write_view(factory, read_events(read_view(root, "filed_30d"), root, forgotten={}).facts)
         member_add(factory, "ada", role="admin")
         member_add(factory, "eve", role="viewer")
         token_create(factory, "ci", kind="predict")

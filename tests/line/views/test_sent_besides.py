@@ -138,7 +138,7 @@ def test_online_is_offline_to_the_bit_whatever_the_table_says_later(tmp_path):
         lookup, now = ViewLookup(made.state, facts), now_utc()
         found = list(lookup.of(ENTITIES, now))
         online, one = [columns for columns, _, _ in found], found[0][1]
-        rows = read_rows(ViewSpec.of(facts, view), tmp_path)
+        rows = read_rows(ViewSpec.of(facts, view), tmp_path, forgotten={})
         mine = rows.about(np.arange(len(rows.entities)))
 
     moment, known = micros_of(now), micros_of(one.known)

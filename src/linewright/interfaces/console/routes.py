@@ -66,7 +66,7 @@ _WATCHED_S = 600.0
 """How long one page is watched; the browser asks again."""
 _MOST_WATCHED, _MOST_FOLLOWED = 50, 500
 """Pages that change, and all pages with what stands around them."""
-_WATCHED_EACH, _FOLLOWED_EACH = 6, 30
+_WATCHED_EACH, _FOLLOWED_EACH = 15, 60
 """The same of one client: a browser keeps no more than six connections to a server."""
 _NOTE_S = 600.0
 _PART_S = 60.0
