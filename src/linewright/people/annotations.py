@@ -19,6 +19,7 @@ from linewright.store.changes import (
     ChangeLog,
     Kept,
     changes_of,
+    damaged_pages,
     unlike,
 )
 from linewright.store.files.disk import explain_sqlite, faults_explained, sync_folder
@@ -256,9 +257,8 @@ class Annotations:
             Digests of the chain of changes that are known from elsewhere, by the number of the last change then.
         """
         with self._connected() as database:
-            damage = [str(row[0]) for row in database.execute("PRAGMA integrity_check")]
-            if damage != ["ok"]:
-                return [f"the file is damaged: {each}" for each in damage]
+            if damage := damaged_pages(database):
+                return damage
             database.execute("BEGIN")  # all of one moment
             wrong = _CHAIN.wrong(database, marks)[1]
             other = [

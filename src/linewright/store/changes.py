@@ -109,6 +109,12 @@ KEPT_CHANGES = ("named", "gone", *_VALUES)
 """Columns of the table that `changes_of` makes."""
 
 
+def damaged_pages(database: sqlite3.Connection) -> list[str]:
+    """Say which pages of a file SQLite finds damaged, each in a sentence."""
+    rows = database.execute("PRAGMA integrity_check").fetchall()
+    return [f"the file is damaged: {row[0]}" for row in rows if row[0] != "ok"]
+
+
 def changes_of(tables: Iterable[Kept]) -> str:
     """Return the statements, each with an end of line, that make a table of changes and enter what is there, and each change from then on."""
     made = f"CREATE TABLE changes (seq INTEGER PRIMARY KEY, named TEXT NOT NULL, gone INTEGER NOT NULL, {', '.join(_VALUES)});\n"

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple, NoReturn
 
 from linewright.errors import Corrupt, RequestError, Terminal
-from linewright.store.changes import START, Chained, ChangeLog
+from linewright.store.changes import START, Chained, ChangeLog, damaged_pages
 from linewright.store.clock import micros_of, now_utc
 from linewright.store.files.disk import explain_sqlite, faults_explained, sync_folder
 from linewright.store.metadata.schema import Part, schema_of
@@ -324,9 +324,8 @@ class PushedRows:
             Digests of the chain of rows that are known from elsewhere, by the number of the last row then.
         """
         with self._connected() as database:
-            damage = [str(row[0]) for row in database.execute("PRAGMA integrity_check")]
-            if damage != ["ok"]:
-                return [f"the file is damaged: {each}" for each in damage]
+            if damage := damaged_pages(database):
+                return damage
             return _CHAIN.wrong(database, marks)[1]
 
     def lists(self, line: str, hashes: Iterable[str]) -> bool:

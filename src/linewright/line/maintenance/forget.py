@@ -31,7 +31,7 @@ from linewright.data.history.read import query_digest
 from linewright.data.history.versions import put_versions, read_blob
 from linewright.data.read.batches import fields_of
 from linewright.data.read.file.paths import files_of
-from linewright.data.spec import SourceSpec, SqlSource
+from linewright.data.spec import SqlSource
 from linewright.engine.context import Progress
 from linewright.engine.lock import ProcessLock
 from linewright.engine.run_notes import remove_notes
@@ -42,6 +42,7 @@ from linewright.line.maintenance.forget_features import find_in_views, forget_in
 from linewright.line.maintenance.forget_sent import (
     count_sent,
     emptied,
+    own_sources,
     readers_of_sent,
     sent_sources,
     shrink_emptied,
@@ -88,7 +89,7 @@ from linewright.store.pushed_rows import FOLDER as PUSH
 from linewright.store.pushed_rows import ForgottenText
 from linewright.store.values import digest_of_bytes
 from linewright.text.remote_url import is_remote
-from linewright.text.words import Words, pattern_of
+from linewright.text.whole_words import WholeWords, pattern_of
 
 _BATCH = 2_000
 """Predictions that are looked at at once."""
@@ -492,7 +493,7 @@ class _Look:
         metadata = self.factory.metadata
         declared = {one.declared for one in metadata.events(Accepted, line=self.spec.line)}
         specs = [self.spec, *(LineSpec.model_validate(metadata.get(one, Declared).spec) for one in declared)]
-        sources = (source for spec in specs for source in _own_sources(spec) if source.has_history)
+        sources = (source for spec in specs for source in own_sources(spec) if source.has_history)
         return {query_digest(cast("SqlSource", source)) for source in sources}
 
     def _queries_of_views(self) -> set[str]:
@@ -802,7 +803,7 @@ def _forget_replies(factory: Factory, texts: Collection[str]) -> None:
     path = factory.state / "replies.sqlite"
     if not path.is_file():
         return
-    words = Words(texts)
+    words = WholeWords(texts)
     with closing(sqlite3.connect(path, timeout=10.0, isolation_level=None)) as database:
         database.execute("PRAGMA secure_delete = ON")
         rows = database.execute("SELECT seq, key, request, coalesce(body, '') FROM replies").fetchall()
@@ -868,18 +869,12 @@ def _overlapping(file: Any, longest: int) -> Iterator[bytes]:
 def _sources(factory: Factory, spec: LineSpec) -> set[Path]:
     """Return the files that a line reads."""
     named: set[Path] = set()
-    for source in (*all_sources(factory, spec).values(), *_own_sources(spec)):
+    for source in (*all_sources(factory, spec).values(), *own_sources(spec)):
         for written in source.local_files:
             with suppress(RequestError):
                 named |= set(files_of(written, factory.root, ""))
     # What was sent is looked for, and removed, with all that is stored.
     return {path for path in named if path.parent != factory.state / PUSH}
-
-
-def _own_sources(spec: LineSpec) -> Iterator[SourceSpec]:
-    """Give the sources of a line, and those that it only predicts for."""
-    yield from spec.sources.values()
-    yield from (job.source for job in spec.predict.values() if job.source is not None)
 
 
 def _others(factory: Factory, spec: LineSpec) -> set[Path]:

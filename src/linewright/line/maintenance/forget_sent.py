@@ -45,7 +45,7 @@ def sent_sources(factory: Factory, spec: LineSpec) -> dict[str, bool]:
     metadata = factory.metadata
     declared = {one.declared for one in metadata.events(Accepted, line=spec.line)}
     specs = [spec, *(LineSpec.model_validate(metadata.get(one, Declared).spec) for one in declared)]
-    own = {one.push for one in specs for one in _own(one) if isinstance(one, PushSource)}
+    own = {one.push for one in specs for one in own_sources(one) if isinstance(one, PushSource)}
     views = {one.push for one in all_sources(factory, spec).values() if isinstance(one, PushSource)}
     return {name: name in own for name in sorted(own | views)}
 
@@ -115,7 +115,8 @@ def shrink_emptied(factory: Factory, line: str, subject: str) -> None:
         Annotations.of(factory.state, line).shrink()
 
 
-def _own(spec: LineSpec) -> Iterator[SourceSpec]:
+def own_sources(spec: LineSpec) -> Iterator[SourceSpec]:
+    """Give the sources of a line, and those that it only predicts for."""
     yield from spec.sources.values()
     yield from (job.source for job in spec.predict.values() if job.source is not None)
 

@@ -17,13 +17,13 @@ from linewright.line.audit.proof import Finding, prove
 from linewright.line.audit.signed_note import PublicKey
 from linewright.line.factory import Factory
 from linewright.line.maintenance.feature_records import check_feature_records
-from linewright.line.maintenance.kept_state import check_kept_state
 from linewright.line.maintenance.logs import Logs
 from linewright.line.maintenance.problem import AGAIN, OLDER, Problem, guarded, problem_of, worst
 from linewright.line.maintenance.record_checks import Record
 from linewright.line.maintenance.references import Needs, digests_in, is_whole, needs_of, results_of_event
 from linewright.line.maintenance.schemas import databases_of, strange_in
 from linewright.line.maintenance.serving_files import check_serving_files
+from linewright.line.maintenance.state_checks import check_state
 from linewright.line.record.checkpoint import kept_head
 from linewright.line.record.evidence import evidence_of
 from linewright.line.retention.dropped import gone
@@ -102,7 +102,7 @@ def verify_factory(factory: Factory) -> Verified:
     guarded(problems, lambda: problems.extend(check_feature_records(factory)))
     logs = Logs(factory, damaged, problems)
     logs.check(record.checkpoints(), record.gone.segments)
-    problems += check_kept_state(factory, record)
+    problems += check_state(factory, record)
     return Verified(
         blobs=blobs,
         bytes=size,

@@ -98,9 +98,16 @@ def spec_of(factory: Factory, line: str) -> LineSpec:
     try:
         return factory.line(line)
     except NotFound:
-        for one in factory.metadata.events(Accepted, line=line, newest_first=True, limit=1):
-            return LineSpec.model_validate(factory.metadata.get(one.declared, Declared).spec)
-        raise
+        if (spec := last_declared(factory, line)) is None:
+            raise
+        return spec
+
+
+def last_declared(factory: Factory, line: str) -> LineSpec | None:
+    """Return what the file of a line said when it last ran; `None` if it never did."""
+    for one in factory.metadata.events(Accepted, line=line, newest_first=True, limit=1):
+        return LineSpec.model_validate(factory.metadata.get(one.declared, Declared).spec)
+    return None
 
 
 def lines_with_removals(factory: Factory) -> list[str]:

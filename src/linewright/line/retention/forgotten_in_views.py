@@ -5,8 +5,7 @@ from contextlib import suppress
 
 from linewright.errors import LinewrightError
 from linewright.line.factory import Factory
-from linewright.line.facts import Accepted, Declared
-from linewright.line.retention.forgotten import Forgetting, forgotten_of
+from linewright.line.retention.forgotten import Forgetting, forgotten_of, last_declared
 from linewright.line.spec import LineSpec
 from linewright.store.values import digest_of
 
@@ -42,6 +41,5 @@ def _specs(factory: Factory, line: str) -> Iterator[LineSpec]:
     """Give what the file of a line says, if it is right, and what it said when the line last ran."""
     with suppress(LinewrightError):  # a wrong or removed file brings nobody back
         yield factory.line(line)
-    accepted = factory.metadata.events(Accepted, line=line)
-    if accepted:
-        yield LineSpec.model_validate(factory.metadata.get(accepted[-1].declared, Declared).spec)
+    if (spec := last_declared(factory, line)) is not None:
+        yield spec

@@ -15,7 +15,7 @@ from linewright.serve.feedback.changes import chain_anew, chain_up, wrong_change
 from linewright.serve.log.ids import number_after, place_after
 from linewright.serve.log.index import APART, KEYED, counted
 from linewright.store.changes import Chained
-from linewright.text.words import Words
+from linewright.text.whole_words import WholeWords
 
 _OF_SEGMENTS = (
     "CREATE TEMP TABLE gone_ids AS SELECT id, key FROM predictions WHERE segment IN ({0})",
@@ -189,7 +189,7 @@ def _divide(database: sqlite3.Connection, request: _Request, gone: Collection[in
 
 def _remove_answers(database: sqlite3.Connection, named: Collection[str]) -> None:
     """Remove the answers in which one of some texts stands, or in the idempotency key that a client made of it."""
-    words = Words(named)
+    words = WholeWords(named)
     rows = database.execute("SELECT key, answer FROM answers").fetchall()
     those = [
         (key,)

@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from itertools import chain
-from typing import Any
 
 import msgspec
 
@@ -36,6 +35,7 @@ from linewright.people.facts import MemberChanged, MemberInvited, SignedIn, Toke
 from linewright.serve.access.accounts import ACCESS_FILE, Accounts, Grant, Session, noted, read_accounts
 from linewright.serve.access.line_tags import TAGS_FILE
 from linewright.serve.access.sign_in import FIRST_ADMIN
+from linewright.store.changes import damaged_pages
 from linewright.store.clock import later, micros_of
 from linewright.store.files.disk import explain_sqlite, is_busy
 from linewright.store.metadata.database import open_file
@@ -53,7 +53,7 @@ _SIGNED_IN = 10_000
 """Newest events that are looked through for sessions of before their digest was noted."""
 
 
-def check_kept_state(factory: Factory, record: Record) -> Iterator[Problem]:
+def check_state(factory: Factory, record: Record) -> Iterator[Problem]:
     """Compare all of it with the record, whose events were read."""
     checks: tuple[Callable[[], Iterator[Problem]], ...] = (
         lambda: _check_head(factory, record),
@@ -255,8 +255,7 @@ def _check_other_databases(factory: Factory) -> Iterator[Problem]:
             continue
         try:
             with closing(open_file(path, busy_s=_BUSY_S)) as database:
-                rows: list[Any] = database.execute("PRAGMA integrity_check").fetchall()
-                damage = [str(row[0]) for row in rows if row[0] != "ok"]
+                damage = damaged_pages(database)
         except sqlite3.DatabaseError as error:
             damage = []
             if not is_busy(error):
@@ -265,4 +264,4 @@ def _check_other_databases(factory: Factory) -> Iterator[Problem]:
                 )
                 yield problem_of(found, next=AGAIN)
         for one in damage:
-            yield Problem(what=f"the file is damaged: {one}", where=str(path), next=AGAIN)
+            yield Problem(what=one, where=str(path), next=AGAIN)

@@ -18,12 +18,12 @@ def pattern_of(text: str) -> str:
     return rf"(?:^|[^0-9A-Za-z_]){re.escape(text)}(?:$|[^0-9A-Za-z_])"
 
 
-class Words:
+class WholeWords:
     """Some texts that are looked for as words, also as JSON and as addresses spell them.
 
     Examples
     --------
-    >>> words = Words({"P 1"})
+    >>> words = WholeWords({"P 1"})
     >>> words.are_in(b"label P 1"), words.are_in("/lines/a?key=P%201"), words.are_in("P 12")
     (True, True, False)
     """
