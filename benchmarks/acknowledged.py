@@ -428,6 +428,8 @@ class Kills:
                 self.absent[kind] += 1
                 continue
             self.counts[kind] += 1
+            if self.counts.total() % 50 == 0:
+                print(f"{self.counts.total()} kills", file=sys.stderr, flush=True)
             if not of.lives():
                 if kind not in {"everything", "supervisor"}:
                     self.trouble.append(f"kill {self.counts.total()}, {kind}: `up` ended by itself")

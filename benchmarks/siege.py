@@ -270,9 +270,10 @@ def _message(said: bytes) -> str:
 def children_of(pid: int) -> list[int]:
     """Return the children of a process; none where it has ended."""
     found = list[int]()
-    for task in Path(f"/proc/{pid}/task").glob("*/children"):
-        with suppress(OSError):
-            found += map(int, task.read_text().split())
+    with suppress(OSError):
+        for task in os.listdir(f"/proc/{pid}/task"):
+            with suppress(OSError):
+                found += map(int, Path(f"/proc/{pid}/task/{task}/children").read_text().split())
     return found
 
 
