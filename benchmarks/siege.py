@@ -271,9 +271,9 @@ def children_of(pid: int) -> list[int]:
     """Return the children of a process; none where it has ended."""
     found = list[int]()
     with suppress(OSError):
-        for task in os.listdir(f"/proc/{pid}/task"):
+        for task in Path(f"/proc/{pid}/task").iterdir():
             with suppress(OSError):
-                found += map(int, Path(f"/proc/{pid}/task/{task}/children").read_text().split())
+                found += map(int, (task / "children").read_text().split())
     return found
 
 
