@@ -154,6 +154,7 @@ def change_preferences(
         As `read_preferences` does, and if it cannot be written.
     """
     path = _path(state, member)
+    change(read_preferences(state, member, since))  # what is refused makes neither folder nor lock
     with explained(path, "the preferences of a member"):
         path.parent.mkdir(mode=OWNER_ONLY, parents=True, exist_ok=True)
         lock = ProcessLock(path.parent / "lock")

@@ -191,6 +191,10 @@ def import_tasks(factory: Factory, line: str, file: Path) -> Imported:
     store = Annotations.of(factory.state, line)
     predicted = {one.prediction for one in tasks if one.prediction is not None}
     logged = set(factory.labels_of(line).find_all(predicted))
+    if not (logged or store.is_there()):  # nothing of it is known here: the line gets no file of annotations
+        first += [one.place for one in tasks[:_MOST_TOLD]]
+        counts["unknown"] = len(tasks)
+        return Imported(line=line, tasks=len(tasks), **counts, first=tuple(first))
     with store.transaction() as held:
         batches = {one.number: one for one in held.batches()}
         importing = _Importing(factory, line, held, allowed, batches)

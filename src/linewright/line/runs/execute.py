@@ -89,11 +89,14 @@ def execute(
             def begin(run: str, request: Mapping[str, Json]) -> Json:
                 return _begun(engine(), line, engine().follow, run, request)
 
+            is_unfinished = may_be_unfinished(factory.engine_url, line)
+            if not is_unfinished:
+                factory.line(line)  # one that there is not, or that cannot be read, opens no engine
             asked = attempts if _will_run(factory, line) else None
             if asked is not None and _may_train(factory, line):
                 attempts.warm()
             # The engine takes long to import and to open: who has nothing to do, and nothing to finish, does without.
-            if asked is not None or may_be_unfinished(factory.engine_url, line):
+            if asked is not None or is_unfinished:
                 for run in engine().unfinished(line):
                     resumed.follow(engine(), run)
             return _carry_out(factory, line, begin, plan=plan, as_of=as_of, resumed=resumed, attempts=asked)

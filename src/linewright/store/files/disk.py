@@ -46,9 +46,11 @@ def explain(error: OSError, path: Path, what: str = "the artifact folder") -> Ba
 
 def is_out_of_files(error: BaseException | None) -> bool:
     """Whether an error, or one that led to it, says that nothing more can be opened, here or on the whole machine."""
-    while error is not None:
+    seen: list[BaseException] = []  # `raise error from error` makes a circle
+    while error is not None and error not in seen:
         if isinstance(error, OSError) and error.errno in _NO_FILES:
             return True
+        seen.append(error)
         error = error.__cause__
     return False
 
