@@ -60,3 +60,15 @@ def test_each_part_breaks_alone(get: Get, monkeypatch, capfd, part: str, says: s
     assert (200, False, True) == (after.status, says in before.text, says in after.text)
     assert "What waits for you" not in after.text
     assert 1 == capfd.readouterr().err.count("Traceback")
+
+
+def test_a_part_that_is_loaded_later_breaks_alone(get: Get, monkeypatch, capfd):
+    """Its card once held the text of a server's error, and no way on."""
+    path = "/lines/claims/monitors"
+    monkeypatch.setattr(routes.Ask, "__call__", breaks)
+    shown = get(path, headers={"X-Fragment": "main"})
+
+    assert 200 == shown.status
+    assert "This could not be computed. The log of the control plane says why. Try again" in shown.text
+    assert path in shown.links
+    assert 1 == capfd.readouterr().err.count("Traceback")

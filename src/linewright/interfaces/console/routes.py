@@ -6,7 +6,7 @@ import secrets
 import traceback
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Mapping, MutableMapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from functools import cached_property, partial
 from time import monotonic
 from types import ModuleType
@@ -77,10 +77,12 @@ _MOST_SHOWN = 32
 _WORTH_IT = 2_000
 """Bytes from which an answer is compressed."""
 _WATCHED = "watched"
-_FRAGMENTS = frozenset({"main", "page", _WATCHED})
+_PART = "main"
+"""What our script asks for to put it into a page, at its place."""
+_FRAGMENTS = frozenset({_PART, "page", _WATCHED})
 """What our script asks for: a part, or what takes the place of the page that is shown, with what stands around it; or, of one that is
 watched, the main part alone."""
-_Around = Literal["inbox", "views", "tabs", "saved"]
+_Around = Literal["inbox", "views", "tabs", "saved", "later"]
 """What stands around the main part of a page: how many things wait and what came, saved views, and the other pages of the line; or a part of
 it that is saved with it."""
 _NOTHING_AROUND: Mapping[str, Any] = {"seen": None, "saved_views": (), "view_address": "", "lacking": ()}
@@ -233,7 +235,15 @@ class Console:
             if not own and self._has_frame(route.page, request, identity, values):
                 html = await run_sync(self._frame, route, request, identity, values, limiter=self._threads)
             else:
-                html = await self._html(route, request, identity, values, own, charts=charts, parts=parts)
+                is_part, html = request.headers.get("x-fragment") == _PART, ""
+                with self._costs_a_part("later", []) if is_part else nullcontext():
+                    html = await self._html(route, request, identity, values, own, charts=charts, parts=parts)
+                if not html:
+                    heading, here = self._render.translate(route.entry.title), _here(request)
+                    shown = {"heading": heading, "address": here, "is_broken": True}
+                    html = await run_sync(
+                        self._page, "missing_part.html.jinja", request, identity, shown, limiter=self._threads
+                    )
             if "save" in own:
                 html = await self._saved(html, parts, request, identity)
             if "data" in own:
@@ -447,6 +457,7 @@ class Console:
         defaults = dict[str, Any]()
         defaults |= {"note": None, "page": "", "is_live": False, "saves": False, "error": None, "charts": []}
         defaults |= {"problem": None, "answer": None, "typed": {}, "saved": None, "parts": None}
+        defaults |= {"is_broken": False}
         is_alone = fragment == _WATCHED or shown.get("saves") or ask is None
         html = (
             self._render.environment()
