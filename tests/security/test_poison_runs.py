@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -235,6 +235,32 @@ def test_a_run_stands_back_for_its_own_endpoint_alone(factory, priority, is_up, 
         announcement.withdraw()
 
     assert [below or os.getpriority(os.PRIO_PROCESS, 0)] == seen
+
+
+def test_a_run_stands_back_from_when_its_endpoint_starts(factory):
+    """A training of hours would slow the answers of an endpoint that was started a minute after it."""
+    declare(factory, "poison", 'python: "poison.py:wait_for_word"')
+    announcement = Announcement(factory.state, Announced(address="127.0.0.1:1", url="http://127.0.0.1:1"))
+    seen = list[int]()
+
+    def look() -> None:
+        until(lambda: list(factory.root.glob("*.begun")))
+        (begun,) = factory.root.glob("*.begun")
+        announcement.make()
+        with suppress(AssertionError):
+            until(lambda: os.getpriority(os.PRIO_PROCESS, int(begun.stem)) == 10)
+        seen.append(os.getpriority(os.PRIO_PROCESS, int(begun.stem)))
+        (factory.root / "go").touch()
+
+    looking = threading.Thread(target=look)
+    looking.start()
+    try:
+        execute(factory, "poison")
+    finally:
+        looking.join()
+        announcement.withdraw()
+
+    assert [10] == seen
 
 
 @pytest.mark.slow

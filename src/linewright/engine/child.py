@@ -194,9 +194,9 @@ class Child:
             except OSError:
                 ours.close()
                 raise
-        self.gives_way = False
+        self.gives_way = gives_way
         if gives_way:
-            self.stand_back()
+            _stand_back(self._process.pid)
         if cores is not None:
             _limit_cores(self._process.pid, cores)
         self._channel = Channel(ours)
@@ -221,9 +221,10 @@ class Child:
         return self._process.pid
 
     def stand_back(self) -> None:
-        """Have the processes that answer get a processor first, from now on, for good."""
+        """Have the processes that answer get a processor first, before it and all that it has started, from now on, for good."""
         self.gives_way = True
-        _stand_back(self._process.pid)
+        for pid in (self._process.pid, *descendants(self._process.pid)):
+            _stand_back(pid)
 
     def measure(self) -> Begun:
         """Have `usage` count from now on, since a child may have done other work before; return where it begins."""

@@ -6,6 +6,7 @@ import subprocess
 import time
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import commands
 import duckdb
@@ -15,6 +16,7 @@ from small import LINE, make_factory
 
 from linewright.data.history.versions import KNOWN, read_versions
 from linewright.data.spec import AtTrigger, EveryTrigger
+from linewright.engine.usage import descendants
 from linewright.errors import SpecError, Transient
 from linewright.line.factory import Factory
 from linewright.line.facts import PredictionsMade
@@ -36,6 +38,7 @@ from linewright.operations.data.sources import sources
 from linewright.operations.lines.check import check
 from linewright.operations.lines.schedule import schedule
 from linewright.serve.access.rights import ROLES, Identity, Scope
+from linewright.serve.listener import Announced, Announcement
 from linewright.store.clock import text_of
 
 JOB = """
@@ -332,6 +335,29 @@ def test_a_task_without_progress_is_ended(factory, hanging):
         do_in_child(factory, msgspec.structs.replace(hanging, idle_s=2.0), is_stopped=lambda: False)
 
     assert "S3cret" not in str(caught.value)
+
+
+@pytest.mark.usefixtures("processes")
+@pytest.mark.parametrize("is_up", [False, True])
+def test_what_is_scheduled_stands_back_for_the_endpoint_alone(factory, hanging, is_up):
+    """Beside any other busy process it took ten times as long, as runs once did."""
+    announcement = Announcement(factory.state, Announced(address="127.0.0.1:1", url="http://127.0.0.1:1"))
+    seen = set[int]()
+
+    def look() -> bool:
+        for pid in descendants(os.getpid()):
+            if b"run_tasks" in Path(f"/proc/{pid}/cmdline").read_bytes():
+                seen.add(os.getpriority(os.PRIO_PROCESS, pid))
+        return True
+
+    if is_up:
+        announcement.make()
+    own = os.getpriority(os.PRIO_PROCESS, 0)
+    with pytest.raises(Transient, match="this process ends"):
+        do_in_child(factory, hanging, is_stopped=look)
+    announcement.withdraw()
+
+    assert {10 if is_up else own} == seen
 
 
 def test_why_a_task_failed_is_for_those_who_may_see_rows(factory):

@@ -5,7 +5,7 @@ from collections.abc import Collection
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, assert_never
 
 from pydantic import Field
 
@@ -117,13 +117,25 @@ class RunLimits(Spec):
     busy_s: Annotated[float, Field(ge=1, le=604_800)] = 21_600.0
     """Seconds without progress after which a process is ended that computes."""
     priority: Literal["auto", "low", "normal"] = "auto"
-    """How runs share processors with others. `low`: they stand back. `normal`: they are as what started them. `auto`: low while an endpoint of
-    this factory lives when an attempt begins, else normal."""
+    """How runs and what is scheduled share processors with others. `low`: they stand back. `normal`: they are as what started them. `auto`:
+    normal until an endpoint of this factory lives, then low to their end."""
     at_once: Annotated[int, Field(ge=1, le=64)] = Field(default_factory=_at_once)
     """Runs that are carried out at a time, each of another line (default: 2, or half of the processors where that is more). A run that
     shows no progress for 10 seconds is not counted."""
     cores: Annotated[int, Field(ge=1, le=4096)] | None = None
     """Processors of runs and, under `up`, of the control plane; the endpoint has the others (default: all are shared). Linux only."""
+
+    def gives_way(self, *, is_beside_endpoint: bool) -> bool:
+        """Return whether a process stands back, given whether an endpoint of the factory lives."""
+        match self.priority:
+            case "auto":
+                return is_beside_endpoint
+            case "low":
+                return True
+            case "normal":
+                return False
+            case _:
+                assert_never(self.priority)
 
     @property
     def bytes(self) -> int:

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
-from typing import Any, TypeVar, assert_never, cast
+from typing import Any, TypeVar, cast
 
 import msgspec
 
@@ -98,14 +98,17 @@ class Children:
 
     def take(self) -> Child:
         """Return one that waits, or a new one."""
-        spare, gives_way = self._without_spare(), self._gives_way()
-        child = (spare or self._starter.submit(self._start)).result()
-        if gives_way and not child.gives_way:
-            child.stand_back()
-        elif child.gives_way and not gives_way:  # which is for good
+        child = (self._without_spare() or self._starter.submit(self._start)).result()
+        self.have_stand_back(child)
+        if child.gives_way and not self._gives_way():  # which is for good
             child.kill()
             child = self._starter.submit(self._start).result()
         return child
+
+    def have_stand_back(self, child: Child) -> None:
+        """Have one stand back if runs do so now."""
+        if not child.gives_way and self._gives_way():
+            child.stand_back()
 
     def give_back(self, child: Child) -> None:
         """Have a child that has done its work wait for the next run, unless one waits already."""
@@ -151,16 +154,7 @@ class Children:
         return Child(module, words, memory=limits.bytes, cores=limits.cores, gives_way=self._gives_way())
 
     def _gives_way(self) -> bool:
-        """Return whether runs stand back now: for an endpoint of this factory, unless `factory.yaml` says otherwise."""
-        match self._limits.priority:
-            case "auto":
-                return endpoint(self._state) is not None
-            case "low":
-                return True
-            case "normal":
-                return False
-            case _:
-                assert_never(self._limits.priority)
+        return self._limits.gives_way(is_beside_endpoint=endpoint(self._state) is not None)
 
 
 class Attempts:
@@ -400,6 +394,8 @@ class _Run:
             raise _Over(_cancelled(self._run, asked))
         if waited > QUIET_S and self._turn is not None:
             self._turn.rest()
+        if self._child is not None:
+            self._children.have_stand_back(self._child)
 
     @property
     def _spec(self) -> LineSpec:

@@ -31,6 +31,7 @@ from linewright.line.scheduled.task_state import (
     tasks_of,
 )
 from linewright.line.spec import LineSpec
+from linewright.serve.listener import endpoint
 from linewright.serve.no_pickle import forbid_pickles
 from linewright.store.files.disk import faults_explained
 from linewright.text.numbers import count
@@ -138,7 +139,7 @@ def _key(task: Task) -> tuple[str, str, str]:
 def do_in_child(
     factory: Factory, task: Task, *, is_stopped: Callable[[], bool], turn: Turn | None = None
 ) -> str:
-    """Do something in a child process that stands back for the others; return what became of it, in words.
+    """Do something in a child process, which has the limits of a run; return what became of it, in words.
 
     Parameters
     ----------
@@ -148,20 +149,27 @@ def do_in_child(
     Raises
     ------
     LinewrightError
-        If it failed, shows no progress for `task.idle_s` seconds, or the child ended before it was done.
+        If it failed, shows no progress for `task.idle_s` seconds and does not compute, or the child ended before it was done.
     """
+
+    def gives_way() -> bool:
+        return limits.gives_way(is_beside_endpoint=endpoint(factory.state) is not None)
 
     def look(waited: float) -> None:
         if is_stopped():
             raise Transient("this process ends", where="schedule", hint="try again in a moment")
+        if not child.gives_way and gives_way():
+            child.stand_back()
         if turn is not None and waited > _QUIET_S:
             turn.rest()
 
-    memory = read_factory_file(factory.root).runs.bytes
+    limits = read_factory_file(factory.root).runs
     arguments = (str(factory.root), task.line, task.what, task.name)
     try:
-        with Child("linewright.line.scheduled.run_tasks", arguments, memory=memory) as child:
-            while (said := child.receive(idle_s=task.idle_s, quiet=look)) == _GOES_ON:
+        module = "linewright.line.scheduled.run_tasks"
+        with Child(module, arguments, memory=limits.bytes, gives_way=gives_way()) as child:
+            child.measure()
+            while (said := child.receive(idle_s=task.idle_s, busy_s=limits.busy_s, quiet=look)) == _GOES_ON:
                 if turn is not None:
                     turn.go_on()
             return str(release(said))
