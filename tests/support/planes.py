@@ -17,7 +17,7 @@ import commands
 
 PREDICT, FEEDBACK = "/v1/lines/claims/predict", "/v1/lines/claims/feedback"
 ROW = '{"Age": 41, "PolicyNumber": 7}'
-LIVE = {"data": "/v2/health/live", "control": "/api/v1/status"}
+LIVE = {"data": "/v2/health/live", "control": "/api/v1/status", "console": "/api/v1/status"}
 """What a healthy client reads of each plane."""
 WRITE = {
     "data": (PREDICT, f'{{"rows": [{ROW}]}}', 200),
@@ -25,6 +25,8 @@ WRITE = {
 }
 """A write of each plane, and how it is answered once nothing refuses it (the factory of the control plane has no line)."""
 PLANES = ("data", "control")
+_OF_CONTROL = ("control", "console")
+"""The second has pages, files of clients and processes for what is expensive too."""
 
 _WATCH = """
 import os, signal, sys
@@ -86,6 +88,10 @@ serve_control(app, bound("127.0.0.1", 0), ready=lambda port: print(port, flush=T
     "large": _APP.replace("APP", "large"),
 }
 
+_SERVE["console"] = "from linewright.interfaces.http.expensive import Expensive\n" + _SERVE[
+    "control"
+].replace("replies=replies)", "replies=replies, root=root, expensive=Expensive(root, report=lambda _: None))")
+
 
 class Plane:
     """A server in a process of its own."""
@@ -96,7 +102,7 @@ class Plane:
         self._log = (root / f"{kind}.log").open("w+")
         limit = f"import resource\nresource.setrlimit(resource.RLIMIT_NOFILE, {files})\n" if files else ""
         # The control plane imports all operations anyway, as the server that forks commands has.
-        start = commands.Forked if kind == "control" else commands.programs("linewright.serve.http.server")
+        start = commands.Forked if kind in _OF_CONTROL else commands.programs("linewright.serve.http.server")
         self.process = start(
             [sys.executable, "-c", limit + _WATCH + _SERVE[kind], str(_state(kind, root))],
             stdout=subprocess.PIPE,
@@ -223,7 +229,7 @@ def running(kind: str, root: Path, *, files: tuple[int, int] | None = None) -> I
     Parameters
     ----------
     kind
-        ``data``, ``control``, or, behind the same protocol, an app that never answers (``held``) or by 8 MiB (``large``).
+        ``data``, ``control``, ``console`` (the control plane with all that it has), or, behind the same protocol, an app that never answers (``held``) or by 8 MiB (``large``).
     files
         Soft and hard limit of open files (default: those of the tests).
     """
@@ -242,7 +248,7 @@ def _state(kind: str, root: Path) -> Path:
             claims.make(1)
             claims.point(1)
         return state
-    if kind == "control" and not (root / "factory.yaml").exists():
+    if kind in _OF_CONTROL and not (root / "factory.yaml").exists():
         from linewright.line.factory import Factory
 
         Factory.create(root).close()
