@@ -236,7 +236,7 @@ class Expensive:
         def may_go_on() -> bool:
             nonlocal is_long
             is_long = is_long or (may_be_long and self._long.acquire(blocking=False))
-            return is_long and time.monotonic() < until + LONG_S
+            return is_long and time.monotonic() < until - self._deadline_s + LONG_S
 
         def look(_: float = 0.0) -> None:
             if gone.is_set():
