@@ -233,14 +233,62 @@ def test_a_canary_that_cannot_be_loaded_is_told_and_the_champion_serves(claims, 
     assert None is trouble_with(claims.state / "serving", "claims", claims.models[1])
 
 
+CANARY = Canary(arm=Arm(model=2, package="sha256:00"), scorer=None, salt="s", unit=None)  # type: ignore[arg-type]
+
+
 def test_a_canary_that_is_much_slower_is_dropped():
-    """Once both have answered often enough; a little slower is no reason."""
+    """Once both have answered several clients often enough; a little slower is no reason."""
     dropped: list[str] = []
     guard = Guard(lambda _line, _package, because: dropped.append(because))
-    canary = Canary(arm=Arm(model=2, package="sha256:00"), scorer=None, salt="s", unit=None)  # type: ignore[arg-type]
     for seconds in (0.002, 0.05):
-        for _ in range(SAMPLE):
-            guard.took("claims", canary, 1, 0.001, champion=True)
-            guard.took("claims", canary, 1, seconds, client="ada")
+        for number in range(SAMPLE):
+            client = f"client {number % 5}"
+            guard.took("claims", CANARY, 1, 0.001, client=client, champion=True)
+            guard.took("claims", CANARY, 1, seconds, client=client)
 
     assert ["it takes 50 ms a row, the champion 1 ms"] == dropped
+
+
+@pytest.mark.parametrize("others", [0, 1, 7])
+def test_no_client_alone_makes_a_canary_slow(others):
+    """However many costly rows it sends to the candidate, and cheap ones to the champion, before others come or among them."""
+    dropped: list[str] = []
+    guard = Guard(lambda _line, _package, because: dropped.append(because), clock=lambda: 0.0)
+    for number in range(20 * SAMPLE):
+        guard.took("claims", CANARY, 1, 0.001, client="mallory", champion=True)
+        guard.took("claims", CANARY, 1, 0.05, client="mallory")
+        if others and number % 10 == 0:
+            client = f"client {number // 10 % others}"
+            guard.took("claims", CANARY, 1, 0.02, client=client, champion=True)
+            guard.took("claims", CANARY, 1, 0.02, client=client)
+
+    assert [] == dropped
+
+
+def test_no_client_alone_hides_that_a_canary_is_slow():
+    """Its rows that take no time are left out too."""
+    dropped: list[str] = []
+    guard = Guard(lambda _line, _package, because: dropped.append(because))
+    for _ in range(SAMPLE):
+        for _ in range(20):
+            guard.took("claims", CANARY, 1, 0.001, client="mallory")
+        for client in ("ada", "bob", "cyd"):
+            guard.took("claims", CANARY, 1, 0.001, client=client, champion=True)
+            guard.took("claims", CANARY, 1, 0.05, client=client)
+
+    assert "it takes 50 ms a row, the champion 1 ms" in dropped
+
+
+def test_a_client_that_sends_all_requests_finds_a_canary_slow_after_a_while():
+    """A line with one client is guarded too."""
+    dropped: list[str] = []
+    seconds = [0.0]
+    guard = Guard(lambda _line, _package, because: dropped.append(because), clock=lambda: seconds[0])
+    for at in (0.0, ALONE_S):
+        assert [] == dropped
+        seconds[0] = at
+        for _ in range(2 * SAMPLE):
+            guard.took("claims", CANARY, 1, 0.001, client="ada", champion=True)
+            guard.took("claims", CANARY, 1, 0.05, client="ada")
+
+    assert ["it takes 50 ms a row, the champion 1 ms"] == dropped[:1]

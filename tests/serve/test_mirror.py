@@ -315,9 +315,10 @@ def test_a_shadow_that_is_much_slower_is_found_out():
     dropped: list[str] = []
     guard = Guard(lambda _line, _package, because: dropped.append(because))
     shadow = Shadow(arm=Arm(model=2, package="sha256:00", share=0.0), unit=None)
-    for _ in range(SAMPLE):
-        guard.took("claims", shadow, 1, 0.001, champion=True)
-        guard.took("claims", shadow, 1, 0.05)
+    for number in range(SAMPLE):
+        client = f"client {number % 5}"
+        guard.took("claims", shadow, 1, 0.001, client=client, champion=True)
+        guard.took("claims", shadow, 1, 0.05, client=client)
 
     assert ["it takes 50 ms a row, the champion 1 ms"] == dropped
 

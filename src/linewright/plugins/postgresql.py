@@ -3,6 +3,7 @@
 import os
 import re
 import socket
+import struct
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
@@ -34,6 +35,8 @@ from linewright.text.database_url import POSTGRESQL_OPTIONS
 from linewright.text.quoting import double_quoted
 
 _CURSOR = "linewright_rows"
+_BYTES_RECEIVED = struct.Struct("=128xQ")
+"""The place of `tcpi_bytes_received` in Linux's `tcp_info`."""
 _NUMERIC = 1700
 _VARHDRSZ = 4
 """What PostgreSQL adds to precision and scale of a numeric."""
@@ -142,7 +145,7 @@ class PostgreSql(Database):
         connection = _connected(query)
         try:
             with (
-                QueryTimeout(_cut(connection), query.limits.seconds + GRACE_S) as timeout,
+                _timeout(connection, query) as timeout,
                 _explained(query, connection, timeout),
             ):
                 # The clock first: who is not listed afterwards begins after it.
@@ -228,7 +231,7 @@ def opened(query: DatabaseQuery) -> Generator[OpenCursor]:
     connection = _connected(query)
     try:
         with (
-            QueryTimeout(_cut(connection), query.limits.seconds + GRACE_S) as timeout,
+            _timeout(connection, query) as timeout,
             _explained(query, connection, timeout),
         ):
             millis = max(1, round(query.limits.seconds * 1000))
@@ -299,6 +302,24 @@ def _cut(connection: psycopg.Connection[Any]) -> Any:
     return cut
 
 
+def _timeout(connection: psycopg.Connection[Any], query: DatabaseQuery) -> QueryTimeout:
+    """Return what cuts a connection: libpq itself takes whatever a server sends, as one value or as rows that nobody asked for."""
+    return QueryTimeout(
+        _cut(connection), query.limits.seconds + GRACE_S, received=partial(_received, connection)
+    )
+
+
+def _received(connection: psycopg.Connection[Any]) -> int:
+    """Return how many bytes came by a connection over the network, as the kernel counts them; 0 where it does not."""
+    try:
+        with socket.socket(fileno=os.dup(connection.fileno())) as one:
+            said = one.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _BYTES_RECEIVED.size)
+        (count,) = _BYTES_RECEIVED.unpack(said)
+    except (AttributeError, OSError, psycopg.Error, struct.error):
+        return 0
+    return count
+
+
 @contextmanager
 def _explained(
     query: DatabaseQuery, connection: psycopg.Connection[Any], timeout: QueryTimeout
@@ -316,6 +337,8 @@ def _error(
     error: psycopg.Error, query: DatabaseQuery, connection: psycopg.Connection[Any], timeout: QueryTimeout
 ) -> LinewrightError:
     state = error.sqlstate or ""
+    if timeout.is_flooded:
+        return query.flood_error()
     if timeout.has_ended or state == "57014":
         return query.timeout_error()
     if state.startswith(_TRANSIENT) or not state or connection.broken:

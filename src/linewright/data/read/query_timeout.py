@@ -1,4 +1,4 @@
-"""The time that a query may take to give one more row."""
+"""The time that a query may take to give one more row, and the bytes that may come until it has."""
 
 import threading
 from collections.abc import Callable
@@ -7,30 +7,44 @@ from typing import Self
 
 _LOOK_S = 0.2
 """How often, at least, a query that gives no row is looked after."""
+_COUNT_S = 0.02
+"""How often bytes are counted."""
+MOST_BYTES = 1 << 28
+"""Bytes that a server may send until it has given the rows that were asked for."""
 
 
 class QueryTimeout:
-    """Ends a query that gives no row for so many seconds.
+    """Ends a query that gives no row for so many seconds, or sends `MOST_BYTES` until it does.
 
     Parameters
     ----------
     end
         Ends it, from another thread; called again and again: the first call may come before there is what it ends.
+    received
+        Returns how many bytes came so far, from another thread (default: they are not counted).
     """
 
-    def __init__(self, end: Callable[[], object], seconds: float) -> None:
-        self._end, self._seconds = end, seconds
+    def __init__(
+        self, end: Callable[[], object], seconds: float, *, received: Callable[[], int] | None = None
+    ) -> None:
+        self._end, self._seconds, self._received = end, seconds, received
+        self._first_byte = received() if received else 0
         self._until = monotonic() + seconds
         self._is_done = threading.Event()
         self._thread = threading.Thread(target=self._look, name="sql", daemon=True)
         self.has_ended = False
+        self.is_flooded = False
 
     def restart(self) -> None:
-        """Give the full time again, since rows came."""
+        """Give the full time and all bytes again, since rows came."""
         self._until = monotonic() + self._seconds
+        self._first_byte = self._received() if self._received else 0
 
     def _look(self) -> None:
-        while not self._is_done.wait(min(self._seconds, _LOOK_S)):
+        while not self._is_done.wait(min(self._seconds, _COUNT_S if self._received else _LOOK_S)):
+            if self._received and self._received() - self._first_byte > MOST_BYTES:
+                self.is_flooded = True
+                self._end()
             if monotonic() > self._until:
                 self.has_ended = True
                 self._end()

@@ -493,7 +493,9 @@ def _champions(
         return scored()
     begun = thread_time()
     said = scored()
-    loaded.guard.took(loaded.line, loaded.tried, len(rows), thread_time() - begun, champion=True)
+    loaded.guard.took(
+        loaded.line, loaded.tried, len(rows), thread_time() - begun, client=loaded.client, champion=True
+    )
     return said
 
 

@@ -22,6 +22,8 @@ _REMEMBERED = 10_000
 """Requests after which older ones count half."""
 SAMPLE = 100
 """Requests over which the times of a candidate and of its champion are compared."""
+OF_CLIENT = SAMPLE // 4
+"""How many of these may be one client's; and how many the others must have sent for a comparison."""
 SLOWER = 5.0
 SLOWER_BY_S = 0.005
 """A candidate is too slow whose median time for a row is more than so many times the champion's, and so much longer."""
@@ -47,6 +49,12 @@ def is_canary(salt: str, unit: str, share: float) -> bool:
     """
     digest = blake2b(unit.encode("utf-8", "surrogatepass"), digest_size=8, key=salt.encode()[:64]).digest()
     return int.from_bytes(digest) < share * 2**64
+
+
+def _place_of(client: str) -> int:
+    """Return the place that a client is counted in."""
+    digest = blake2b(client.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+    return int.from_bytes(digest) % _PLACES
 
 
 class Evidence:
@@ -78,6 +86,11 @@ class Evidence:
         """How many requests failed."""
         return self._failed.total()
 
+    @property
+    def is_old(self) -> bool:
+        """Whether it began so long ago that a client that is alone is all there is."""
+        return self._clock() - self._begun >= ALONE_S
+
     def succeeded(self, client: str) -> None:
         """Note that a request got its answer."""
         self._count(client)
@@ -88,14 +101,11 @@ class Evidence:
         most, failures = self._failed.most_common(1)[0]
         others = self._failed.total() - failures
         if len(self._asked) == 1:
-            return failures >= max(ALONE_FAILURES, FAILED_SHARE * self._asked.total()) and (
-                self._clock() - self._begun >= ALONE_S
-            )
+            return failures >= max(ALONE_FAILURES, FAILED_SHARE * self._asked.total()) and self.is_old
         return others >= max(FAILURES, FAILED_SHARE * (self._asked.total() - self._asked[most]))
 
     def _count(self, client: str) -> int:
-        place = int.from_bytes(blake2b(client.encode("utf-8", "surrogatepass"), digest_size=8).digest())
-        place %= _PLACES
+        place = _place_of(client)
         self._asked[place] += 1
         self._total += 1
         if self._total >= _REMEMBERED:
@@ -105,11 +115,63 @@ class Evidence:
         return place
 
 
+class _Times:
+    """The newest times for a row of one model, no more than `OF_CLIENT` of a client."""
+
+    def __init__(self) -> None:
+        self.noted = 0
+        self._times = deque[tuple[int, float]](maxlen=SAMPLE)
+
+    @property
+    def clients(self) -> set[int]:
+        """Places of the clients."""
+        return {place for place, _ in self._times}
+
+    def note(self, client: str, seconds: float) -> None:
+        """Note a time; the oldest one of a client that has its share makes room."""
+        place, self.noted = _place_of(client), self.noted + 1
+        own = [time for time in self._times if time[0] == place]
+        if len(own) >= OF_CLIENT:
+            self._times.remove(own[0])
+        self._times.append((place, seconds))
+
+    def without(self, client: int | None) -> list[float]:
+        """Return the times of all others."""
+        return [seconds for place, seconds in self._times if place != client]
+
+    def clear(self) -> None:
+        """Begin anew."""
+        self.noted = 0
+        self._times.clear()
+
+
 @dataclass
 class _Seen:
     evidence: Evidence
-    tried_s: deque[float] = field(default_factory=lambda: deque[float](maxlen=SAMPLE))
-    champion_s: deque[float] = field(default_factory=lambda: deque[float](maxlen=SAMPLE))
+    tried: _Times = field(default_factory=_Times)
+    champion: _Times = field(default_factory=_Times)
+
+    def compared(self) -> list[tuple[float, float]]:
+        """Return the median times of both models, with each client left out in turn: none until all can be said.
+
+        A client that sends all requests for long is the traffic.
+        """
+        tried, champion = self.tried, self.champion
+        clients = tried.clients | champion.clients
+        if (
+            tried.noted < SAMPLE
+            or champion.noted < SAMPLE
+            or (len(clients) == 1 and not self.evidence.is_old)
+        ):
+            return []
+        found: list[tuple[float, float]] = []
+        for left_out in clients if len(clients) > 1 else {None}:
+            times, usual = tried.without(left_out), champion.without(left_out)
+            if len(times) < OF_CLIENT or len(usual) < OF_CLIENT:
+                return []
+            found.append((median(times), median(usual)))
+        tried.clear()
+        return found
 
 
 class Guard:
@@ -147,7 +209,7 @@ class Guard:
         rows: int,
         seconds: float,
         *,
-        client: str = "",
+        client: str,
         champion: bool = False,
     ) -> None:
         """Note how much processor time the rows of a client took, by the candidate or by the champion beside it."""
@@ -155,12 +217,10 @@ class Guard:
             seen = self._of(line, tried)
             if not champion:
                 seen.evidence.succeeded(client)
-            (seen.champion_s if champion else seen.tried_s).append(seconds / rows)
-            if len(seen.tried_s) < SAMPLE or len(seen.champion_s) < SAMPLE:
-                return
-            slow, usual = median(seen.tried_s), median(seen.champion_s)
-            seen.tried_s.clear()
-        if slow > SLOWER * usual and slow > usual + SLOWER_BY_S:
+            (seen.champion if champion else seen.tried).note(client, seconds / rows)
+            compared = seen.compared()
+        if compared and all(slow > SLOWER * usual and slow > usual + SLOWER_BY_S for slow, usual in compared):
+            slow, usual = min(compared)
             why = f"it takes {slow * 1e3:.3g} ms a row, the champion {usual * 1e3:.3g} ms"
             self._drop(line, tried.arm.package, why)
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from linewright.data.read.limits import too_many_rows
-from linewright.data.read.query_timeout import QueryTimeout
+from linewright.data.read.query_timeout import MOST_BYTES, QueryTimeout
 from linewright.data.read.sql.column_types import ColumnType, typed
 from linewright.data.read.sql.dialect import SqlDialect
 from linewright.data.spec import QueryLimits
@@ -71,6 +71,15 @@ class DatabaseQuery:
             where=f"{self.where}.sql",
             found=self.url.place,
             hint=f"try again, ask for less, or allow more by {self.where}.limits.seconds",
+        )
+
+    def flood_error(self) -> RequestError:
+        """Return what to say of a server that sends more than fits, in one value or in a batch of rows."""
+        return RequestError(
+            f"the database of source {self.name!r} sent more than {MOST_BYTES / 2**20:.0f} MiB in one batch of rows, or in one value",
+            where=f"{self.where}.sql",
+            found=self.url.place,
+            hint="leave long columns out, or take only their beginning",
         )
 
     def query_error(self, error: object, tables: Sequence[str] = ()) -> SpecError:
