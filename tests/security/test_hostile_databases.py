@@ -31,6 +31,15 @@ def told(text: bytes) -> bytes:
 COLUMN = message(b"T", struct.pack("!H", 1) + b"name\0" + struct.pack("!IHIhih", 0, 0, 25, -1, -1, 0))
 
 
+EXTENDED = {
+    b"P": message(b"1", b""),
+    b"B": message(b"2", b""),
+    b"E": message(b"C", b"DECLARE CURSOR\0"),
+    b"S": message(b"Z", b"T"),
+    b"X": b"",
+}
+
+
 def row(value: bytes) -> bytes:
     return message(b"D", struct.pack("!Hi", 1, len(value)) + value)
 
@@ -71,9 +80,9 @@ class Impostor(threading.Thread):
             if kind == b"Q":
                 self._answer(client, body)
             elif kind == b"D":
-                client.sendall(COLUMN)
-            elif kind == b"S":
-                client.sendall(message(b"Z", b"T"))
+                client.sendall(COLUMN if b"linewright_rows" in body else message(b"n", b""))
+            else:
+                client.sendall(EXTENDED[kind])
 
     def _answer(self, client: socket.socket, body: bytes) -> None:
         word = body.split(b" ")[0].strip(b"\0;").upper()
