@@ -4,35 +4,18 @@ import random
 from contextlib import suppress
 
 import pytest
-from paid import LINE, write_factory
-from templates import copied, made_once
+from paid_records import CUSTOMERS, copied_factory, records_of
 
 from linewright.errors import Corrupt
-from linewright.features.views.records import Records, records_path
+from linewright.features.views.records import Records
 from linewright.line.factory import Factory
 from linewright.line.maintenance.verify import verify_factory
-from linewright.line.release.view_maintenance import views_served
-from linewright.line.runs.execute import execute_inline
-
-CUSTOMERS = [f"C{number}" for number in range(63)]
-
-
-def made(root):
-    write_factory(root)
-    with Factory.create(root) as factory:
-        execute_inline(factory, LINE)
 
 
 @pytest.fixture
 def factory(tmp_path_factory, tmp_path):
-    root = copied(made_once(tmp_path_factory, "paid-inline", made), tmp_path / "factory")
-    with Factory.open(root) as opened:
+    with Factory.open(copied_factory(tmp_path_factory, tmp_path / "factory")) as opened:
         yield opened
-
-
-def records_of(factory):
-    (facts,) = views_served(factory, LINE)
-    return records_path(factory.state, facts)
 
 
 def flip(path, at, bit=4):

@@ -1,34 +1,24 @@
 """Requests whose feature records a disk or a hand has changed."""
 
+import time
+
+import httpx
 import pytest
-from paid import LINE, write_factory
-from templates import copied, made_once
+from control import factory_up
+from paid import LINE
+from paid_records import CUSTOMERS, ROWS, copied_factory, damage, records_of
 
-from linewright.features.views.records import records_path
+from linewright.features.views.records import check_records
 from linewright.line.factory import Factory
+from linewright.line.record.monitoring.alerts import open_alerts
 from linewright.line.release.view_maintenance import views_served
-from linewright.line.runs.execute import execute_inline
 from linewright.line.views.write_records import write_view
-
-CUSTOMERS = [f"C{number}" for number in range(63)]
-
-
-def made(root):
-    write_factory(root)
-    with Factory.create(root) as factory:
-        execute_inline(factory, LINE)
 
 
 @pytest.fixture
 def factory(tmp_path_factory, tmp_path):
-    root = copied(made_once(tmp_path_factory, "paid-inline", made), tmp_path / "factory")
-    with Factory.open(root) as opened:
+    with Factory.open(copied_factory(tmp_path_factory, tmp_path / "factory")) as opened:
         yield opened
-
-
-def records_of(factory):
-    (facts,) = views_served(factory, LINE)
-    return records_path(factory.state, facts)
 
 
 def test_a_damaged_record_counts_as_absent_and_is_said_to_be_damaged(factory, endpoint_at):
@@ -36,17 +26,11 @@ def test_a_damaged_record_counts_as_absent_and_is_said_to_be_damaged(factory, en
     path = records_of(factory)
     served = endpoint_at(factory.state)
     served.wait_for(lambda: served.ask("GET", "/v2/health/ready")[0] == 200, within_s=20)
-    rows = [{"customer": one, "basket": 20.0} for one in CUSTOMERS]
-    before = served.predict(*rows, line=LINE)["predictions"]
-    data = bytearray(path.read_bytes())
-    for at in range(len(data) * 6 // 10, len(data) * 6 // 10 + 64):
-        data[at] ^= 1 << 4
-    draft = path.with_name("draft")
-    draft.write_bytes(data)
-    draft.replace(path)
+    before = served.predict(*ROWS, line=LINE)["predictions"]
+    damage(path)
 
     def changed():
-        answers = served.predict(*rows, line=LINE)["predictions"]
+        answers = served.predict(*ROWS, line=LINE)["predictions"]
         views = [one["features"]["customer_30d"] for one in answers]
         return [place for place, view in enumerate(views) if view.get("missing") == "view-damaged"], answers
 
@@ -90,3 +74,48 @@ def test_a_damaged_record_is_refused_where_absent_ones_are(factory, endpoint_at)
     assert 503 in {one[0] for one in asked}
     assert {200, 422, 503} >= {one[0] for one in asked}
     assert "is damaged" in str(next(one[2] for one in asked if one[0] == 503))
+
+
+def until(what, within_s=40):
+    """Return what a function gives once it gives something."""
+    deadline = time.monotonic() + within_s
+    while time.monotonic() < deadline:
+        if found := what():
+            return found
+        time.sleep(0.2)
+    raise AssertionError("it never came to that")
+
+
+def test_people_are_told_of_damage_and_the_file_is_made_again(tmp_path_factory, tmp_path):
+    """The alert stays open until the records are whole: here until the source, which is away, is back."""
+    root = copied_factory(tmp_path_factory, tmp_path / "factory")
+    source, away = root / "payments.csv", root / "away.csv"
+    with Factory.open(root) as factory:
+        path = records_of(factory)
+
+    def alerts():
+        with Factory.open(root) as factory:
+            return [one for one in open_alerts(factory, LINE) if one.monitor == "records"]
+
+    with factory_up(root) as up:
+
+        def missing():
+            at = f"http://127.0.0.1:{up.port}/v1/lines/{LINE}/predict"
+            said = httpx.post(at, json={"rows": ROWS}, timeout=20).json()
+            return "view-damaged" in str(said["predictions"])
+
+        until(lambda: path.exists() and not missing())
+        whole = path.read_bytes()
+        source.rename(away)
+        damage(path)
+        until(missing)
+        (alert,) = until(alerts)
+        assert "customer_30d" in alert.because
+        assert "are damaged: requests that need what is lost" in up.get("/api/v1/inbox").text
+        away.rename(source)
+        until(lambda: not alerts())
+        check_records(path)
+        until(lambda: not missing())
+
+    assert len(whole) == path.stat().st_size
+    assert ["records"] == [one.name.split(".")[-1] for one in path.parent.iterdir()]

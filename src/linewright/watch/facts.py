@@ -26,6 +26,7 @@ Monitor = Literal[
     "log",
     "clock",
     "features",
+    "records",
     "schedule",
     "sensor",
 ]

@@ -33,6 +33,8 @@ from linewright.store.values import digest_of
 
 FOLDER, ENDING = "views", ".records"
 """The place of the files in the state folder, and what their names end with."""
+DAMAGED = ".damaged"
+"""What is added to the name of a file of records for the empty one beside it, by which an endpoint says that it met damage."""
 KEY = "\0key"
 """Name among the columns of events of what each is about; there if a later row can correct it."""
 SLACK = 3_600 * 10**6
@@ -102,6 +104,11 @@ class FoundRecords(NamedTuple):
 def records_path(state: Path, facts: ViewFacts) -> Path:
     """Return the path of the file of a view, from the state folder: models that learned from other columns have other files."""
     return state / FOLDER / f"{facts.view}-{digest_of(facts)[7:19]}{ENDING}"
+
+
+def damage_path(path: Path) -> Path:
+    """Return the path of the file that says that a file of records is damaged."""
+    return path.with_name(f"{path.name}{DAMAGED}")
 
 
 def arguments_of(facts: ViewFacts) -> tuple[Argument, ...]:

@@ -35,7 +35,11 @@ from linewright.line.release.next_ring import tend_ring
 from linewright.line.release.remembered_values import next_look, remember_values
 from linewright.line.release.rings import RingWait
 from linewright.line.release.rollout import is_trial_open, tend_canary
-from linewright.line.release.view_maintenance import audit_served_features, refresh_records
+from linewright.line.release.view_maintenance import (
+    audit_served_features,
+    refresh_records,
+    tend_records,
+)
 from linewright.line.runs.execute import execute_inline, start
 from linewright.line.scheduled.run_tasks import ScheduledWork
 from linewright.line.spec import LineSpec
@@ -344,7 +348,14 @@ class Tending(PollingThread):
         return next_look(factory, spec)
 
     def _views(self, factory: Factory, spec: LineSpec) -> str | None:
-        return refresh_records(factory, spec.line) if spec.features else None
+        if not spec.features:
+            return None
+        news = tend_records(factory, spec.line)
+        if news is not None:
+            factory.report(Progress(step="views", says=f"{spec.line}: {news.because}", stays=True))
+        due = refresh_records(factory, spec.line)
+        is_alerted = any(one.monitor == "records" for one in open_alerts(factory, spec.line))
+        return _AT_ONCE if is_alerted else due
 
     def _features(self, factory: Factory, spec: LineSpec) -> str | None:
         due = self.audit_at.get(spec.line)

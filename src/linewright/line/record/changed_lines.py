@@ -11,6 +11,8 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
+from linewright.features.views.records import DAMAGED
+from linewright.features.views.records import FOLDER as RECORDS
 from linewright.line.factory import Factory
 from linewright.line.file.sites import lines_of
 from linewright.line.file.view_file import FOLDER as VIEWS
@@ -21,7 +23,7 @@ from linewright.store.files.stamps import Lasting, Stamp, is_young, lasting_stam
 
 Part = Literal["file", "record", "labels", "outage", "views"]
 """What was written: the line's file, its record, the file of its labels and counted predictions, word of an outage, or the file of
-a feature view, whichever lines read it."""
+a feature view or word of its damaged records, whichever lines read it."""
 ALL: frozenset[Part] = frozenset({"file", "record", "labels", "outage", "views"})
 
 
@@ -41,6 +43,7 @@ class Changes:
             folder, ENDING, lines_of=lambda name, stamp: lines_of(folder / f"{name}{ENDING}", stamp)
         )
         self._views = _Files(factory.root / VIEWS, ENDING)
+        self._damaged = _Files(factory.state / RECORDS, DAMAGED)
         feedback = factory.state / "feedback"
         self._labels = _Files(feedback, ".sqlite", Lasting(partial(lasting_stamp, feedback)))
         self._seq = Lasting[int](lambda: factory.metadata.stamp())  # noqa: PLW0108 -- opened by the first look, which tells what is wrong
@@ -70,7 +73,7 @@ class Changes:
         outages = lines_with_outages(factory.serving)
         is_first = self._newest is None or now < before
         written, labelled = self._files.written(now_s), self._labels.written(now_s)
-        viewed = self._views.written(now_s)
+        viewed = self._views.written(now_s) | self._damaged.written(now_s)
         self._newest, self._now = newest, now
         files = self._files.stamps
         if written or len(files) != len(self.names):

@@ -38,6 +38,45 @@ def refresh_records(factory: Factory, line: str) -> str | None:
     )  # brings what reads tables
 
 
+def tend_records(factory: Factory, line: str) -> Alerted | Cleared | None:
+    """Alert of files of records that endpoints found damaged, or end that alert, and return what was recorded.
+
+    `refresh_records` writes them again.
+    """
+    alert = next((one for one in open_alerts(factory, line) if one.monitor == "records"), None)
+    views = views_served(factory, line)
+    if not views:
+        return None
+    damaged = import_module("linewright.line.views.write_records").damaged_of(
+        factory, views, is_alerted=alert is not None
+    )
+    if bool(damaged) == (alert is not None):
+        return None
+    now, by = factory.now(), factory.context.actor
+    if alert is not None:
+        because = "the records of each feature view are what was written"
+        news = Cleared(at=now, by=by, because=because, line=line, alert=alert.id, evidence=alert.evidence)
+    else:
+        package = find_model(factory, line).digest
+        news = Alerted(
+            at=now,
+            by=by,
+            because=f"the records of feature view {damaged[0]!r} are damaged: requests that need what is lost get nothing of it "
+            "(view-damaged) until they are written again, from the sources. Look at the disk",
+            line=line,
+            id=f"records:{line}:{now}",
+            package=package,
+            monitor="records",
+            column=None,
+            value=float(len(damaged)),
+            bar=0.0,
+            evidence=package,
+            since=now,
+        )
+    factory.metadata.record(news)
+    return news
+
+
 def audit_served_features(factory: Factory, line: str) -> tuple[Alerted | Cleared | None, str | None]:
     """Compute features of the newest logged rows again, alert if one differs, or end that alert.
 

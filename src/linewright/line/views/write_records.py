@@ -19,7 +19,9 @@ from linewright.features.views.records import (
     KEY,
     Records,
     RecordsHeader,
+    check_records,
     columns_of,
+    damage_path,
     known_by,
     records_path,
     write_records,
@@ -158,6 +160,31 @@ def _empty(path: Path, header: RecordsHeader) -> None:
     write_records(path, emptied, events, ())
 
 
+def damaged_of(factory: Factory, views: Iterable[ViewFacts], *, is_alerted: bool) -> list[str]:
+    """Return the names of the views whose files are damaged, as far as an endpoint says so or, after an alert, is to be asked again."""
+    return [
+        facts.view
+        for facts in views
+        if (is_alerted or damage_path(records_path(factory.state, facts)).exists())
+        and _is_damaged(records_path(factory.state, facts))
+    ]
+
+
+def _is_damaged(path: Path) -> bool:
+    """Return whether a file is not what was written, or has no checksums and an endpoint met damage; forget a word about one that is sound."""
+    word = damage_path(path)
+    try:
+        check_records(path)
+        is_damaged = word.exists() and not Records(path).has_checks
+    except FileNotFoundError:
+        is_damaged = False  # it is written again as any that is missing
+    except Corrupt:
+        return True
+    if not is_damaged:
+        word.unlink(missing_ok=True)
+    return is_damaged
+
+
 def write_due(factory: Factory, views: Iterable[ViewFacts]) -> str | None:
     """Write the files of views that are not there, older than `every` or of other settings; return when the next one is due, UTC, or `None`.
 
@@ -172,8 +199,11 @@ def write_due(factory: Factory, views: Iterable[ViewFacts]) -> str | None:
             view = read_view(factory.root, facts.view)
             every, header = duration_micros(view.every), _header(factory, facts)
             is_old = header is None or header.known + every <= micros_of(factory.now())
-            if header is None or is_old or not header.has_settings(view.settings):
+            word = damage_path(records_path(factory.state, facts))
+            is_damaged = word.exists() and _is_damaged(records_path(factory.state, facts))
+            if header is None or is_old or is_damaged or not header.has_settings(view.settings):
                 header = write_view(factory, facts)
+                word.unlink(missing_ok=True)
                 _remove_old(factory, facts)
             due.append(instant_of(header.known + every))
         except LinewrightError as error:

@@ -16,6 +16,7 @@ from linewright.features.views.records import (
     FoundRecords,
     Records,
     aggregates_of,
+    damage_path,
     record_digest,
     records_path,
 )
@@ -24,7 +25,7 @@ from linewright.serve.rows.body.scalars import shown, spell
 from linewright.serve.rows.body.typed import Row, TypedRow, Unusual
 from linewright.serve.rows.lookup.newer_rows import MOST_NEWER_ROWS, NewerRows, entity_of
 from linewright.store.clock import instant_of, micros_of, now_utc
-from linewright.store.files.stamps import stamp_at
+from linewright.store.files.stamps import Stamp, stamp_at
 from linewright.store.pushed_rows import PushedRows
 from linewright.store.shared_features import shared_features
 
@@ -114,6 +115,9 @@ class ViewLookup:
         self._lock = Lock()
         self.damaged = 0
         """How often requests wanted a record that is damaged."""
+        self._noted: Stamp | None = None
+        """Of the file that was last said to be damaged."""
+        self._damaged_noted = 0
         self.trouble: LinewrightError | None = None
         """Why it is not known whether there is something newer; `None` if it is."""
 
@@ -146,6 +150,19 @@ class ViewLookup:
             except LinewrightError as error:
                 self.trouble = error
                 raise
+
+    def tell_damage(self) -> None:
+        """Leave word for `linewright up` of a file that is damaged, once for each, as requests have met it or it cannot be read."""
+        met, stamp = self.damaged, stamp_at(self._path)
+        if self._snapshot is not None and not isinstance(self.trouble, Corrupt):
+            stamp = self._snapshot.records.stamp
+        if (met > self._damaged_noted or isinstance(self.trouble, Corrupt)) and stamp not in {
+            None,
+            self._noted,
+        }:
+            with suppress(OSError):
+                damage_path(self._path).touch()
+                self._noted, self._damaged_noted = stamp, met
 
     def _fetch(self) -> None:
         """Get the file of records that another machine wrote, if it knows more. What is here counts whether that can be said or not."""
@@ -346,6 +363,7 @@ class FeatureLookup:
                     view.refresh()
                 except (LinewrightError, OSError) as error:  # what is known stays, and its age says so
                     pause = RETRY_S if isinstance(error, Transient) else pause
+                view.tell_damage()
 
     def close(self) -> None:
         """Stop the thread."""
