@@ -34,7 +34,7 @@ from linewright.store.values import digest_of
 FOLDER, ENDING = "views", ".records"
 """The place of the files in the state folder, and what their names end with."""
 DAMAGED = ".damaged"
-"""What is added to the name of a file of records for the empty one beside it, by which an endpoint says that it met damage."""
+"""What is added to the name of a file of records for the empty one next to it, by which an endpoint says that it met damage."""
 KEY = "\0key"
 """Name among the columns of events of what each is about; there if a later row can correct it."""
 SLACK = 3_600 * 10**6

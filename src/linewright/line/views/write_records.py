@@ -161,7 +161,7 @@ def _empty(path: Path, header: RecordsHeader) -> None:
 
 
 def damaged_of(factory: Factory, views: Iterable[ViewFacts], *, is_alerted: bool) -> list[str]:
-    """Return the names of the views whose files are damaged, as far as an endpoint says so or, after an alert, is to be asked again."""
+    """Return the names of the views whose files are damaged, of those that an endpoint tells of; after an alert, of all."""
     return [
         facts.view
         for facts in views
