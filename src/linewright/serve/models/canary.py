@@ -140,7 +140,7 @@ class _Times:
         return [seconds for place, seconds in self._times if place != client]
 
     def clear(self) -> None:
-        """Begin anew."""
+        """Forget all times."""
         self.noted = 0
         self._times.clear()
 
