@@ -360,3 +360,28 @@ def test_a_sensor_of_a_personal_group_is_not_named_in_its_alert():
 
     assert "sensor 'pulse' of ••• is stuck" == without_personal(event, columns)["because"]
     assert MASK == without_personal(event, columns)["group"]
+
+
+def test_the_record_is_exported_to_nobody_who_may_not_see_all_of_it(made, tmp_path):
+    """Masked entries cannot be verified, and unmasked ones in a file show what the screen hides."""
+    file = tmp_path / "entries.jsonl"
+    with reader(made) as factory:
+        for out in (None, file):
+            with pytest.raises(Denied, match="view-personal"):
+                list(load("audit export", OPERATIONS).call(factory, {"out": out}))
+    assert not file.exists()
+
+    with reader(made, sees=True) as factory:
+        list(load("audit export", OPERATIONS).call(factory, {"out": file}))
+    assert _leaks(file.read_text())
+
+
+def test_masked_entries_of_the_record_have_no_digest_with_which_a_value_could_be_guessed(made):
+    """Each digest is one of the values too: who knows the rest of an entry can try them all."""
+    for sees in (False, True):
+        with reader(made, sees=sees) as factory:
+            page = load("audit entries", OPERATIONS).call(factory, {"limit": 1000}).entries
+            found = load("audit find", OPERATIONS).call(factory, {"limit": 1000}).found
+        digests = {one for entry in (*page, *found) for one in (entry.hash, entry.previous)}
+
+        assert sees == (digests != {MASK})

@@ -1,12 +1,15 @@
 """The entries of the record for other programs, such as those that collect what happens on all machines of a firm."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
 import msgspec
+from msgspec.structs import replace
 
+from linewright.data.facts import MASK
 from linewright.line.factory import Factory
+from linewright.line.personal import hidden_anywhere
 from linewright.store.metadata.audit_chain import ROOT, Link
 
 
@@ -15,9 +18,9 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
 
     number: int
     hash: str
-    """Digest of the entry and of the one before."""
+    """Digest of the entry and of the one before; a mask for who may not see personal columns: a masked value could be guessed with it."""
     previous: str
-    """Digest of the entry before; zeros before the first, empty if that entry is gone."""
+    """Digest of the entry before; zeros before the first, empty if that entry is gone, a mask where `hash` is one."""
     at: str
     kind: str
     actor: str
@@ -43,6 +46,13 @@ def entries(factory: Factory, *, after: int) -> Iterator[Entry]:
         yield _entry(before, "")
     for one, other in pairwise(_with_first(before, links)):
         yield _entry(other, one.chain)
+
+
+def without_digests(factory: Factory, found: Iterable[Entry]) -> Iterator[Entry]:
+    """Mask the digests of entries for who may not see all values: each digest is one of all values before it too."""
+    is_masked = bool(hidden_anywhere(factory))
+    for one in found:
+        yield replace(one, hash=MASK, previous=MASK) if is_masked else one
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,12 +10,13 @@ from msgspec import Meta
 
 from linewright.engine.context import Progress
 from linewright.errors import Conflict, RequestError
-from linewright.line.audit.export import Entry, Sought, entries, newest_entries
+from linewright.line.audit.export import Entry, Sought, entries, newest_entries, without_digests
 from linewright.line.audit.key import make_key, open_key
 from linewright.line.audit.proof import read_checkpoints, read_public_key
 from linewright.line.audit.signed_note import PublicKey
 from linewright.line.factory import Factory
 from linewright.line.maintenance.verify import Followed, verify_chain
+from linewright.line.personal import VIEW_PERSONAL, hidden_anywhere
 from linewright.operations.declaration.declare import operation
 from linewright.operations.declaration.parameter import instant_of
 from linewright.store.files.disk import explained
@@ -120,6 +121,8 @@ def audit_key(factory: Factory, file: Path, /) -> KeyMade:
 def audit_export(factory: Factory, /, *, after: Number = 0, out: Path | None = None) -> Iterator[Entry]:
     """Write the entries of the record as JSON lines, for other programs.
 
+    If a line has personal columns, it requires the right to see them: masked entries could not be verified.
+
     Parameters
     ----------
     after
@@ -127,6 +130,8 @@ def audit_export(factory: Factory, /, *, after: Number = 0, out: Path | None = N
     out
         The file to make (default: they are printed).
     """
+    if hidden_anywhere(factory):
+        factory.identity.require(VIEW_PERSONAL)
     if out is None:
         yield from entries(factory, after=after)
         return
@@ -150,6 +155,8 @@ def audit_entries(
 ) -> Entries:
     """Show a page of the entries of the record.
 
+    Who may not see personal columns gets them masked, without digests.
+
     Parameters
     ----------
     after
@@ -158,7 +165,7 @@ def audit_entries(
         Most entries of a page; a page ends after 4 MiB too.
     """
     page, size = list[Entry](), 0
-    for one in entries(factory, after=after):
+    for one in without_digests(factory, entries(factory, after=after)):
         if len(page) == limit or size > _PAGE_BYTES:
             return Entries(entries=tuple(page), next=page[-1].number)
         page.append(one)
@@ -215,7 +222,7 @@ def audit_find(
     )
     listed = newest_entries(factory, sought, before=before, limit=limit + 1)
     shown, size = list[Entry](), 0
-    for one in listed[:limit]:
+    for one in without_digests(factory, listed[:limit]):
         shown.append(one)
         size += len(bytes(one.event))
         if size > _PAGE_BYTES:
