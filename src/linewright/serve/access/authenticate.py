@@ -4,10 +4,9 @@ import hmac
 import os
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from datetime import datetime
 from pathlib import Path
 from time import monotonic
-from typing import Any
+from typing import Any, NamedTuple
 
 from linewright.errors import LinewrightError, Unauthenticated
 from linewright.serve.access.accounts import ACCESS_FILE, Accounts, public_part, read_accounts, sha256
@@ -22,6 +21,15 @@ from linewright.store.files.disk import explained
 _MOST_KEPT = 1_000
 LOOK_S = 0.2
 """How often it is looked whether members and tokens changed: a token that was revoked is of no use after that."""
+
+
+class _Lasts(NamedTuple):
+    """For how long what is known of a token may be used without another look."""
+
+    until: float
+    """On the monotonic clock."""
+    expires: str
+    """When the token expires, by the wall clock: one that jumps ends it at once."""
 
 
 class Authenticator:
@@ -51,10 +59,10 @@ class Authenticator:
         self.state, self.now = state, now
         self._owner, self._digest = owner(actor), sha256(token) if token else ""
         self._accounts, self._seen, self._look_at = Accounts(), list[Any](), 0.0
-        self._identities: dict[str, tuple[Identity, float]] = {}
-        """Whose each token is, and until when on the monotonic clock, as long as nothing changes."""
-        self._admitted: dict[tuple[str, str, str | None], float] = {}
-        """Header, right and line of what was admitted, and until when, as long as nothing changes."""
+        self._identities: dict[str, tuple[Identity, _Lasts]] = {}
+        """Whose each token is, and for how long, as long as nothing changes."""
+        self._admitted: dict[tuple[str, str, str | None], _Lasts] = {}
+        """Header, right and line of what was admitted, and for how long, as long as nothing changes."""
         self._uses = None if state is None else LastUse(state)
         self._tags, self._tagged = None if state is None else FollowedTags(state), UNTAGGED
         self.refused = Refused(state, now=now)
@@ -106,8 +114,8 @@ class Authenticator:
 
     def remembers(self, authorization: str, permission: str, line: str | None) -> bool:
         """Whether this was admitted before, and neither its token nor any right can have ended since; faster than `identify`."""
-        now = monotonic()
-        return self._admitted.get((authorization, permission, line), 0.0) > now and self._look_at > now
+        known, now = self._admitted.get((authorization, permission, line)), monotonic()
+        return known is not None and self._look_at > now and self._is_valid(known, now)
 
     def remember(self, authorization: str, permission: str, line: str | None) -> None:
         """Keep that a token's holder was admitted, for `remembers`; what the owner may do is not kept."""
@@ -140,7 +148,7 @@ class Authenticator:
             return self._as_owner()
         accounts = self.accounts
         seen = self._identities.get(token)
-        if seen is not None and seen[1] > monotonic():
+        if seen is not None and self._is_valid(seen[1], monotonic()):
             return seen[0]
         public = public_part(token)
         if public not in accounts.tokens:
@@ -155,9 +163,11 @@ class Authenticator:
             self._uses.note(public)
         if len(self._identities) >= _MOST_KEPT:
             self._identities.clear()
-        left = datetime.fromisoformat(accounts.tokens[public].expires) - datetime.fromisoformat(self.now())
-        self._identities[token] = found, monotonic() + min(left.total_seconds(), EVERY_S)
+        self._identities[token] = found, _Lasts(monotonic() + EVERY_S, accounts.tokens[public].expires)
         return found
+
+    def _is_valid(self, known: "_Lasts", now: float) -> bool:
+        return known.until > now and known.expires > self.now()
 
     def identify_session(self, secret: str) -> Identity | None:
         """Return whose session it is; `None` if none has this secret: a token does not count.
