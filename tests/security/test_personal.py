@@ -16,6 +16,7 @@ from watched_days import watch_days
 from linewright.errors import ContractBreach, Denied, LinewrightError, SpecError
 from linewright.interfaces.cli.show import render
 from linewright.interfaces.console.table import PAGES
+from linewright.line.approvals.line_file import propose_file, read_proposed
 from linewright.line.factory import Factory
 from linewright.line.facts import Accepted
 from linewright.line.file.read import parse_line
@@ -385,3 +386,44 @@ def test_masked_entries_of_the_record_have_no_digest_with_which_a_value_could_be
         digests = {one for entry in (*page, *found) for one in (entry.hash, entry.previous)}
 
         assert sees == (digests != {MASK})
+
+
+def test_comments_beside_personal_columns_are_shown_to_nobody_who_may_not_see_them(made):
+    """`linewright new` writes values and ranges there; the file, what is proposed for it, and pages of both show it."""
+    path = made / "lines" / "claims.yaml"
+    lines = [
+        f"{line}  # 200 values such as '{PLANTED}.001@b.c'" if "email: {" in line
+        else f"{line}  # {INCOME}000.5 to {INCOME}199.5" if "income: {" in line
+        else f"{line}  # -3 to 3" if "amount: {" in line
+        else line
+        for line in path.read_text().splitlines()
+    ]  # fmt: skip
+    lines.append(f"# 'city' may be {CITIES[0]}")
+    path.write_text("\n".join(lines) + "\n")
+    other = (
+        path.read_text().replace("every: 1d", "every: 2d").replace(f"{INCOME}000.5 to", f"{INCOME}000.7 to")
+    )
+    told_of = dict[bool, str]()
+    with reader(made, sees=True) as factory:
+        spec = read_proposed(factory, LINE, other)
+        look = propose_file(factory, spec, other, because="less often")
+    for sees in (False, True):
+        with reader(made, sees=sees) as factory:
+            told_of[sees] = "".join(
+                told(factory, name, arguments)
+                for name, arguments in (
+                    ("line-file", {"line": LINE}),
+                    ("check-text", {"line": LINE}),
+                    ("check-text", {"line": LINE, "file": other}),
+                    ("proposals", {}),
+                    ("proposal", {"proposal": look.proposed.id}),
+                    ("show", {"id": look.proposed.change}),
+                )
+            )
+
+    assert [] == _leaks(told_of[False])
+    assert "# -3 to 3" in told_of[False]
+    assert all(one in told_of[True] for one in (f"{PLANTED}.001@b.c", f"{INCOME}000.7", CITIES[0]))
+    get = pages_of(made)
+    for page in (f"/lines/{LINE}/file", f"/proposals/{look.proposed.id}"):
+        assert [] == _leaks(get(page, role="analyst").html)

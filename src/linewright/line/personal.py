@@ -19,6 +19,7 @@ from linewright.errors import LinewrightError
 from linewright.features.facts import FeatureDifference
 from linewright.line.factory import Factory
 from linewright.line.facts import Accepted, Declared, Finished
+from linewright.line.file.edit import without_comments
 from linewright.line.spec import LineSpec
 from linewright.model.facts import Contribution, Dependence, Outcome, WeakSlice
 from linewright.model.gate_reasons import FairnessFound
@@ -173,6 +174,13 @@ def because_of(factory: Factory, ended: Finished) -> str:
     return without_personal(ended, hidden_columns(factory, ended.line)).because
 
 
+def file_without_personal(factory: Factory, line: str, text: str) -> str:
+    """Return the text of a line file, or of one proposed for it, without comments that may quote what who asks may not see."""
+    for one in factory.lines_of_file(line):
+        text = without_comments(text, hidden_columns(factory, one).names)
+    return text
+
+
 def row_without_personal(row: Mapping[str, Any], columns: HiddenColumns) -> dict[str, Any]:
     """Return a row without the values of some columns."""
     return {name: MASK if name in columns and cell is not None else cell for name, cell in row.items()}
@@ -312,6 +320,8 @@ class _Masking:
         def shown(name: Any, cell: Any) -> Any:
             if name == "first" and isinstance(cell, str) and (is_formless or is_about):
                 return self._first(cell)["first"] if cell else cell
+            if name == "text" and value.get("kind") == "line_change":
+                return without_comments(cell, self.columns.names)
             if is_formless and name == "values":
                 return _blank(cell)
             if is_about and name not in _SHOWN_FIELDS and not _is_row(name, cell):

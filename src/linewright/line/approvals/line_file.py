@@ -6,6 +6,7 @@ from linewright.line.check.contradictions import refuse
 from linewright.line.factory import Factory
 from linewright.line.file.edit import difference as between
 from linewright.line.file.read import parse_lines, unsupported
+from linewright.line.personal import file_without_personal
 from linewright.line.proposals.preconditions import digest_of_file
 from linewright.line.proposals.record import Look, all_of, propose
 from linewright.line.proposals.rules import Rule, line_rule, spec_in_force
@@ -146,7 +147,9 @@ def difference(factory: Factory, change: LineChange) -> str:
     held = path.read_bytes()
     if digest_of_bytes(held) != change.before:
         return ""
-    return between(held.decode(errors="replace"), change.text, change.line)
+    texts = (held.decode(errors="replace"), change.text)
+    before, after = (file_without_personal(factory, change.line, one) for one in texts)
+    return between(before, after, change.line)
 
 
 def replace_file(factory: Factory, change: LineChange) -> None:

@@ -1,8 +1,9 @@
 """Changes of the text of a line file that leave the rest of it as it is written."""
 
 import io
+import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from difflib import unified_diff
 from pathlib import Path
 from types import MappingProxyType
@@ -23,6 +24,7 @@ _FLUSH_LIST = re.compile(r"^(?P<indent> *)[^\s#-][^#\n]*:[ ]*(#[^\n]*)?\n(?P=ind
 """A list whose items stand below their key and not to the right of it."""
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 _DURATION = re.compile(r"[0-9]+(\.[0-9]+)?(s|m|h|d|w)")
+_COMMENT = re.compile(r"(?:^|[ \t]+)#[^\r\n]*")
 _WORDS = frozenset({"null", "true", "false", "yes", "no", "on", "off", "y", "n"})
 
 
@@ -111,6 +113,50 @@ def _to_yaml(value: Any) -> Any:
         items.fa.set_flow_style()
         return items
     return value
+
+
+def without_comments(text: str, columns: Collection[str] | None) -> str:
+    r"""Return the text of a line file without the comments on lines about some columns: `linewright new` writes values there.
+
+    A `#` after a space in quotes counts as a comment too, so that none is overlooked.
+
+    Parameters
+    ----------
+    columns
+        Their names; `None` is all comments of the file.
+
+    Examples
+    --------
+    >>> print(without_comments("contract:\n  pay: {min: 0}  # 7 to 9\n  n:  # of pay\n    min: 1  # 2 to 3", {"pay"}))
+    contract:
+      pay: {min: 0}
+      n:
+        min: 1  # 2 to 3
+    """
+    if columns is not None and not columns:
+        return text
+    spelled = {
+        one
+        for name in columns or ()
+        for one in (
+            name,
+            name.replace("'", "''"),
+            json.dumps(name)[1:-1],
+            json.dumps(name, ensure_ascii=False)[1:-1],
+        )
+    }
+    name = re.compile(rf"(?<!\w)({'|'.join(map(re.escape, spelled))})(?!\w)" if spelled else "")
+    lines, inside = list[str](), -1  # how far the line is indented that lines below belong to; -1 for none
+    for line in io.StringIO(text, newline=""):
+        code = _COMMENT.sub("", line)
+        if code.strip():
+            indent = len(line) - len(line.lstrip())
+            if indent <= inside:
+                inside = -1
+            if inside < 0 and name.search(code):
+                inside = indent
+        lines.append(_COMMENT.sub("", line) if inside >= 0 or name.search(line) else line)
+    return "".join(lines)
 
 
 def difference(before: str, after: str, name: str) -> str:

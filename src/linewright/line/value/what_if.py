@@ -17,6 +17,7 @@ from linewright.line.factory import Factory
 from linewright.line.file.edit import difference, edited
 from linewright.line.file.sites import SITES, site_of
 from linewright.line.file.yaml_nodes import read_text
+from linewright.line.personal import file_without_personal
 from linewright.line.record.registry import find_model
 from linewright.line.split_rows import label_text
 from linewright.model.facts import Package, Trained, Value
@@ -179,7 +180,7 @@ def what_if(factory: Factory, line: str, asked: Mapping[str, str | None], curren
     if all(
         factory.may("view", one) for one in factory.lines_of_file(line)
     ):  # else it says what others are not to see
-        held, site = read_text(path), site_of(path, line)
+        held, site = file_without_personal(factory, line, read_text(path)), site_of(path, line)
         at = (SITES, site) if site else ()
         text = edited(held, (), {(*at, *word): amount for word, amount in _unlike(declared, changed).items()})
     return WhatIf(

@@ -14,6 +14,7 @@ from linewright.line.factory import Factory
 from linewright.line.file.edit import difference, edited
 from linewright.line.file.read import parse_lines, unsupported
 from linewright.line.file.yaml_nodes import read_text
+from linewright.line.personal import file_without_personal
 from linewright.line.value.goals import strange_goals
 from linewright.operations.declaration.declare import operation
 from linewright.operations.declaration.parameter import LineText
@@ -104,7 +105,7 @@ def check_text(
     """
     path = factory.path_of(line)
     factory.identity.require("plan", factory.lines_of_file(line))
-    held = read_text(path)
+    held = file_without_personal(factory, line, read_text(path))
     text, errors = held if file is None else file, list[dict[str, Any]]()
     findings = tuple[Finding, ...]()
     try:
@@ -115,6 +116,7 @@ def check_text(
             findings = check_settings(factory, spec) if name == line else findings
     except SpecError as error:
         errors = list(error.details.get("errors") or [error.to_json()])
+    text = file_without_personal(factory, line, text)
     return CheckedText(
         line=line, text=text, errors=tuple(errors), findings=findings, diff=difference(held, text, line)
     )

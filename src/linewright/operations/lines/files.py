@@ -9,6 +9,7 @@ from linewright.line.factory import Factory
 from linewright.line.file.read import schema as line_schema
 from linewright.line.file.read import site_text
 from linewright.line.file.yaml_nodes import read_text
+from linewright.line.personal import file_without_personal
 from linewright.operations.declaration.declare import operation
 
 
@@ -54,6 +55,7 @@ def line_file(factory: Factory, line: str, /) -> LineFile:
     path = factory.path_of(line)
     is_seen = all(factory.may("view", one) for one in factory.lines_of_file(line))
     text = read_text(path) if is_seen else site_text(path, line)
+    text = file_without_personal(factory, line, text)
     return LineFile(line=line, path=str(path.relative_to(factory.root)), text=text)
 
 
