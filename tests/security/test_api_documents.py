@@ -1,6 +1,8 @@
 """Both servers do what their OpenAPI documents say: what these allow, what they forbid, and what is at their limits is asked on loopback."""
 
 import importlib.util
+import random
+from collections.abc import Mapping
 from pathlib import Path
 
 import claims
@@ -15,6 +17,7 @@ from linewright.interfaces.http.describe import RESPONSES
 from linewright.interfaces.http.expensive import DEADLINE_S, Expensive
 from linewright.interfaces.http.replies import SqliteReplies
 from linewright.line.factory import Factory
+from linewright.line.runs.execute import execute_inline
 from linewright.model.tasks import links
 from linewright.operations import OPERATIONS
 from linewright.operations.declaration.declare import load
@@ -34,6 +37,14 @@ spec.loader.exec_module(hand)
 
 TRAINS = {"POST /api/v1/run", "POST /api/v1/retrain"}
 """They answer when their runs have ended: no schema says when that is."""
+PUMPS = """\
+line: pumps
+sources: {s: {file: history.csv}}
+table: {key: key}
+label: {column: hours, event: failed}
+train: {task: survival, budget: quick, folds: 2, split: {by: random}}
+gates: [{metric: concordance, at_least: 0.5}]
+"""
 NEVER = "2999-01-01T00:00:00.000000Z"
 MADE_UP = 3
 """Requests for each operation, beside those at the limits of its schema."""
@@ -104,26 +115,52 @@ def test_the_endpoint_does_what_its_document_says(tmp_path, examples):
         made = hand.Claims(state, line=line)
         made.make(1, task=task)
         made.point(1)
+    found, asked = endpoint_misfits(state, examples, "claims", "cost")
+
+    assert not found, "\n".join(found)
+    assert {"POST /v1/lines/claims/predict", "POST /v1/lines/cost/feedback"} <= set(asked)
+
+
+@pytest.mark.usefixtures("processes")
+def test_the_endpoint_of_a_line_of_times_does_what_its_document_says(tmp_path, examples):
+    """Its answers are curves, explained in a unit of their own, and its labels are times with whether they ended."""
+    root = tmp_path / "factory"
+    (root / "lines").mkdir(parents=True)
+    (root / "lines" / "pumps.yaml").write_text(PUMPS)
+    chance = random.Random(5)
+    rows = [
+        (f"p{key}", heat := chance.gauss(0, 1), 120 * chance.weibullvariate(1, 1.5) / 2**heat, key % 3 > 0)
+        for key in range(400)
+    ]
+    text = "\n".join(f"{key},{heat:.3f},{hours + 0.1:.1f},{ended:d}" for key, heat, hours, ended in rows)
+    (root / "history.csv").write_text(f"key,heat,hours,failed\n{text}\n")
+    with Factory.create(root) as factory:
+        assert execute_inline(factory, "pumps").promoted
+
+    found, asked = endpoint_misfits(root / ".linewright", examples, "pumps")
+
+    assert not found, "\n".join(found)
+    assert {"POST /v1/lines/pumps/predict", "POST /v1/lines/pumps/feedback"} <= set(asked)
+
+
+def endpoint_misfits(state: Path, examples: int, *lines: str) -> tuple[list[str], Mapping[str, int]]:
+    """Serve lines, ask for all that the document has, and return what misfits and what was asked for."""
     headers = member_token(state, "engineer")
     endpoint = hand.Endpoint(state, limits={"needs_token": True})
     try:
         document = endpoint.ask("GET", "/openapi.json", **headers)[2]
-        url = "http://{}:{}".format(*endpoint.address)
-        found, asked = misfits(
+        return misfits(
             document,
-            url,
+            "http://{}:{}".format(*endpoint.address),
             examples=examples,
             timeout_s=60,
             headers=headers,
             # The model's version has the same schema as the model.
-            without={f"POST /v2/models/{line}/versions/1/infer" for line in ("claims", "cost")},
+            without={f"POST /v2/models/{line}/versions/1/infer" for line in lines},
             is_excused=is_other_spelling,
         )
     finally:
         endpoint.close()
-
-    assert not found, "\n".join(found)
-    assert {"POST /v1/lines/claims/predict", "POST /v1/lines/cost/feedback"} <= set(asked)
 
 
 def is_other_spelling(operation: str, check: str, failure: Exception) -> bool:

@@ -547,6 +547,18 @@ def test_the_pages_have_no_script_and_repeat_nothing_that_could_be_one(served):
     ]
 
 
+def test_a_body_that_names_something_twice_signs_nobody_in(served):
+    """What stands before the server may have read the other one; an enormous number is refused as well, and is no error of ours."""
+    client, json_of = served.client(), {"Content-Type": "application/json"}
+    twice = f'{{"name": "nobody", "password": "{PASSWORD}", "name": "ada"}}'
+    enormous = f'{{"name": "ada", "password": "{PASSWORD}", "next": {"1" * 5000}}}'
+
+    answers = [client.post("/api/v1/sign-in", content=one, headers=json_of) for one in (twice, enormous)]
+
+    assert [422, 422] == [one.status_code for one in answers]
+    assert ("a name comes twice", "name") == (answers[0].json()["what"], answers[0].json()["found"])
+
+
 def test_what_is_sent_wrongly_signs_nobody_in(served):
     """A password in an address stands in logs; an answer with a secret is not kept for a repeat."""
     served.member()

@@ -3,7 +3,6 @@
 import gc
 import json
 import socket
-from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from functools import partial
@@ -34,7 +33,7 @@ from linewright.interfaces.http.open_routes import OPEN_ROUTES, SECRETS
 from linewright.interfaces.http.provider_sign_in import Provider, ProviderSignIn
 from linewright.interfaces.http.rate_limit import RateLimit
 from linewright.interfaces.http.replies import Replies
-from linewright.interfaces.http.sign_in import SignIn
+from linewright.interfaces.http.sign_in import SignIn, refuse_repeated
 from linewright.operations.declaration.declare import Entry, Operation, load, to_json
 from linewright.serve.access.authenticate import Authenticator
 from linewright.serve.access.rights import Identity
@@ -577,7 +576,7 @@ async def _body(request: Request) -> dict[str, Any]:
     sent = await request.body()
     try:
         body = msgspec.json.decode(sent)
-        json.loads(sent, object_pairs_hook=_once)
+        json.loads(sent, object_pairs_hook=refuse_repeated)
     except (ValueError, RecursionError) as error:
         raise RequestError(
             f"the body is not JSON: {error}", where="body", hint="{} where there are no arguments"
@@ -587,18 +586,6 @@ async def _body(request: Request) -> dict[str, Any]:
             "the body is not a JSON object", where="body", allowed="an object of arguments by name"
         )
     return cast("dict[str, Any]", body)
-
-
-def _once(pairs: list[tuple[str, Any]]) -> None:
-    """Refuse an object that says something twice: readers of JSON do not agree on which of the two counts."""
-    counts = Counter(name for name, _ in pairs)
-    if len(counts) < len(pairs):
-        raise RequestError(
-            "a name comes twice",
-            where="body",
-            found=counts.most_common(1)[0][0][:80],
-            hint="send each name once: which of the two counts is not decided anywhere",
-        )
 
 
 async def _bug(_: Request, error: Exception) -> Response:

@@ -1,5 +1,7 @@
 """How members get in and out of the control plane: by a name and a password, which give a session."""
 
+import json
+from collections import Counter
 from collections.abc import Callable
 from contextlib import AbstractContextManager, suppress
 from functools import partial
@@ -416,13 +418,28 @@ async def body_as(request: Request, kind: Any) -> Any:
     Raises
     ------
     RequestError
-        If it is something else, or something was sent in the address.
+        If it is something else, says something twice, or something was sent in the address.
     """
     _require_no_query(request)
     try:
-        return msgspec.json.decode(await request.body(), type=kind)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        sent = await request.body()
+        given = msgspec.json.decode(sent, type=kind)
+        json.loads(sent, object_pairs_hook=refuse_repeated)
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise RequestError(f"the body is wrong: {error}", where="body") from error
+    return given
+
+
+def refuse_repeated(pairs: list[tuple[str, Any]]) -> None:
+    """Refuse an object that says something twice: readers of JSON do not agree on which of the two counts."""
+    counts = Counter(name for name, _ in pairs)
+    if len(counts) < len(pairs):
+        raise RequestError(
+            "a name comes twice",
+            where="body",
+            found=counts.most_common(1)[0][0][:80],
+            hint="send each name once: which of the two counts is not decided anywhere",
+        )
 
 
 async def _form(request: Request) -> dict[str, str]:

@@ -579,7 +579,7 @@ _TIME: Schema = {
         {"type": "string", "pattern": r"^[0-9.eE+-]+$", "examples": ["12.5", "12.5+"]},
         {
             "type": "object",
-            "properties": {"time": {"type": "number", "minimum": 0}, "event": {"type": "boolean"}},
+            "properties": {"time": {"type": "number", "minimum": 0}, "event": {"enum": [True, False, 0, 1]}},
             "required": ["time", "event"],
             "additionalProperties": False,
         },
