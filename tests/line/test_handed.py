@@ -121,3 +121,21 @@ def test_a_broken_line_file_stops_no_answers_and_no_labels(line):
     assert pl.read_csv(line.root / "before.csv")[columns].equals(
         pl.read_csv(line.root / "after.csv")[columns]
     )
+
+
+@pytest.mark.parametrize("separator", [";", "\t", "|"])
+def test_a_file_of_another_separator_is_read_with_it_and_says_so(line, separator):
+    """A spreadsheet of another country writes `;`: nobody learns from a missing column `key;label` what is wrong."""
+    file = asked(line)
+    predict(line, "tumours", file, out=line.root / "answers.csv")
+    ids = pl.read_csv(line.root / "answers.csv", infer_schema=False)["id"]
+    truth = line.root / "truth.csv"
+    pl.DataFrame({"id": ids, "label": ["malignant"] * len(ids)}).write_csv(truth, separator=separator)
+    pl.read_csv(file, infer_schema=False).write_csv(file, separator=separator)
+
+    came = feedback(line, "tumours", truth)
+    answered = predict(line, "tumours", file, out=line.root / "again.csv")
+
+    assert (20, 0) == (came.accepted, came.unknown)
+    for note in (came.note, answered.note):
+        assert f"was read with the separator {separator!r}" in note

@@ -237,6 +237,26 @@ def test_a_key_counts_as_it_is_spelled(tmp_path: Path):
     assert ("category", 0) == (spec.contract.columns["code"].type, len(result.quarantined))
 
 
+def test_a_key_that_repeats_only_with_its_whole_row_says_how_to_read_each_row_once(tmp_path: Path):
+    """An export that was appended to twice: the key is one, and the hint leads to a line that runs."""
+    columns = small(name=[f"n{number}" for number in range(200)])
+    twice = {name: [*values, *values[:30]] for name, values in columns.items()}
+    with pytest.raises(RequestError, match="this one repeats") as refused:
+        drafted(tmp_path, twice, key="name")
+    _, text = drafted(tmp_path, twice)
+    assert "30 rows repeat another one exactly" in refused.value.hint
+
+    source = next(iter(parse_line(text, name="a.yaml").sources))
+    hint = refused.value.hint
+    added = [one for one in re.findall("`([^`]+)`", hint) if ": " in one]
+    made = text.replace(
+        "table:\n", "table:\n" + "".join(f"  {one}\n" for one in added).replace("SOURCE", source)
+    )
+    spec = parse_line(made, name="a.yaml")
+
+    assert ("name", source) == (spec.table.key, str(spec.table.sql).removeprefix("select distinct * from "))
+
+
 def test_a_file_that_is_broken_off_stops(tmp_path: Path):
     """Half of a delivery reads as well as all of it, and a run trained on it without a word."""
     path = write(tmp_path / "a.csv", small(n=[f"{n % 97}" for n in range(200)]))

@@ -3,11 +3,13 @@
 from collections.abc import Mapping, Sequence
 
 import msgspec
+import polars as pl
 
 from linewright.data.finding_text import evidence_in_words
 from linewright.data.profile.column import Seen, words_of
 from linewright.data.spec import NUMBERS, TIMES, TableSpec
 from linewright.errors import RequestError
+from linewright.text.quoting import quoted
 from linewright.text.suggest import listed
 
 Columns = Mapping[str, Seen]
@@ -118,7 +120,7 @@ def choose_roles(seen: Columns, given: GivenRoles) -> Roles:
     free = {name: column for name, column in seen.items() if name not in taken}
     said = "you named it"
     if key is not None:
-        _refuse_key(seen[key])
+        _refuse_key(seen[key], seen)
     if time is not None:
         _refuse_time(seen[time])
     if weight is not None:
@@ -140,7 +142,7 @@ def choose_roles(seen: Columns, given: GivenRoles) -> Roles:
     )
 
 
-def _refuse_key(column: Seen) -> None:
+def _refuse_key(column: Seen, seen: Columns) -> None:
     where = f"--key {column.name}"
     if column.missing:
         raise RequestError(
@@ -152,11 +154,19 @@ def _refuse_key(column: Seen) -> None:
     if not column.is_unique:
         counts = column.values.alias("value").value_counts(sort=True, name="rows")
         value, rows = counts.row(0)
+        rows_apart = pl.DataFrame({name: one.values for name, one in seen.items()}).n_unique()
+        hint = "if its rows belong together, use --group"
+        if rows_apart == column.distinct:  # nothing but repeats of whole rows
+            query = "sql: select distinct * from SOURCE"
+            hint = (
+                f"{len(column.values) - rows_apart:,} rows repeat another one exactly: leave --key out, and add to the line file, under "
+                f"`table`, `key: {quoted(column.name)}` and `{query}`; or take them out of the data"
+            )
         raise RequestError(
             "a key names one row, and this one repeats",
             where=where,
             found=f"{column.distinct:,} values in {len(column.values):,} rows; {str(value)[:60]!r} stands {rows:,} times",
-            hint="if its rows belong together, use --group",
+            hint=hint,
         )
 
 

@@ -1,6 +1,7 @@
 """A file that a person hands in: read as the line reads its own source, and each row named by its place."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -9,8 +10,9 @@ from typing import NamedTuple
 import polars as pl
 
 from linewright.data.read.batches import BATCH, Ragged
+from linewright.data.read.file.compression import Unpackable
 from linewright.data.read.file.files import open_file
-from linewright.data.read.file.sniff import first_fields, names_apart
+from linewright.data.read.file.sniff import first_fields, names_apart, sniff
 from linewright.data.read.source import Raw, Source, open_source, whole
 from linewright.data.spec import FileSource, FilesSource, table_sources
 from linewright.errors import RequestError, SpecError
@@ -150,6 +152,8 @@ class HandedPictures(Handed):
 def open_handed(factory: Factory, line: str, file: Path, *, like: str = "") -> Handed:
     """Open a file to read it in batches, as the line's one source is read: its separator, encoding and missing texts.
 
+    Of a file whose header would be one field so, and several with another separator, that one counts, and `note` says so.
+
     If the line reads files that are rows themselves, such as pictures, a folder of them is opened.
 
     Its header is its own.
@@ -184,7 +188,22 @@ def _opened(factory: Factory, line: str, file: Path, size: int, like: str = "") 
     if file.is_dir() and of_files is not None:
         named = of_files.model_copy(update={"files": str(file.absolute())})
         return open_source(like or next(iter(spec.sources)), named, factory.root), note
-    return open_file(_file_source(file, spec, like), size=size), note
+    source = _file_source(file, spec, like)
+    other = _by_another_separator(file, source)
+    if other is not None:
+        said = f"{file.name} was read with the separator {other.separator!r}, in place of {source.separator!r} as the line has it"
+        source, note = other, "; ".join(filter(None, (note, said)))
+    return open_file(source, size=size), note
+
+
+def _by_another_separator(file: Path, source: FileSource) -> FileSource | None:
+    """Return how a file is read whose header is one field as the line reads it, and several with the separator that it has."""
+    # The reader names what cannot be read.
+    with suppress(OSError, Unpackable, RequestError):
+        if file.is_file() and len(first_fields(file, source)) == 1:
+            other = source.model_copy(update={"separator": sniff(file, source.file).separator})
+            return other if len(first_fields(file, other)) > 1 else None
+    return None
 
 
 def line_as_served(factory: Factory, line: str) -> tuple[LineSpec, str]:
