@@ -17,11 +17,13 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from PIL import Image
 
 from linewright.data.read.reader import fingerprint
 from linewright.data.read.source import open_source, read_source, whole
 from linewright.data.spec import FileSource
 from linewright.errors import RequestError
+from linewright.model.pictures import decoded
 
 MEMORY = 1_200
 """MiB that a process which reads a bomb may have at its highest; 150 of them are its libraries."""
@@ -318,3 +320,18 @@ def test_texts_that_go_on_from_the_one_before_are_read_bit_by_bit(tmp_path):
     found = outcome(tmp_path, file="a.parquet")
 
     assert "500 times its size" in found["said"]
+
+
+def _scanned(scans: int) -> bytes:
+    """Return a progressive JPEG with empty scans at its end, each of which a decoder carries out on the whole picture."""
+    file = io.BytesIO()
+    Image.new("RGB", (64, 64), (9, 99, 199)).save(file, "JPEG", progressive=True)
+    empty = b"\xff\xda\x00\x08\x01\x01\x00\x01\x3f\x00\x00"
+    return file.getvalue()[:-2] + empty * scans + b"\xff\xd9"
+
+
+def test_a_picture_of_scans_without_end():
+    """A megabyte of them kept a thread at work for more than a minute, on 25 million pixels each; honest pictures have about ten."""
+    assert decoded(_scanned(50), "picture").pixels.shape == (64, 64, 3)
+    with pytest.raises(RequestError, match="too many scans"):
+        decoded(_scanned(1_000), "picture")

@@ -21,6 +21,10 @@ FORMATS = {
 MOST_BYTES = 20_000_000
 MOST_PIXELS = 25_000_000
 LEAST_SIDE = 8
+_MOST_SCANS = 100
+"""Of a JPEG, as libtiff has it: each changes the whole picture, and takes a few bytes. Honest ones have about ten."""
+_SCAN = b"\xff\xda"
+"""Begins a scan; elsewhere in a JPEG it hardly occurs."""
 _MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA")
 """As Pillow calls them."""
 
@@ -49,7 +53,8 @@ def decode(data: bytes, where: str) -> Decoded:
     Raises
     ------
     RequestError
-        If it is none of these, is broken off, is too large or too small, or has frames, inks or more than 8 bits.
+        If it is none of these, is broken off, is too large or too small, or has frames, inks, more than 8 bits or 100
+        scans.
 
     Examples
     --------
@@ -65,6 +70,14 @@ def decode(data: bytes, where: str) -> Decoded:
             where=where,
             found=f"{len(data):,} bytes",
             allowed=f"{MOST_BYTES:,} bytes",
+        )
+    if data.startswith(b"\xff\xd8") and (scans := data.count(_SCAN)) > _MOST_SCANS:
+        raise RequestError(
+            "the picture has too many scans",
+            where=where,
+            found=f"{scans:,}",
+            allowed=f"{_MOST_SCANS}",
+            hint="save it again",
         )
     try:
         with warnings.catch_warnings():
