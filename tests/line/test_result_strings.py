@@ -110,6 +110,7 @@ DIGESTS = frozenset(
         "people.BackupRestored.backup",
         "people.BackupRestored.proposal",
         "people.ConsentGiven.text",
+        "people.Commented.text",
         "people.LabelSettled.dataset",
         "features.FeaturesAudited.newest",
         "people.LabelSettled.prediction",

@@ -351,13 +351,15 @@ class AccessRefused(Event, frozen=True, kw_only=True, tag="access-refused"):
 
 
 class Commented(Event, frozen=True, kw_only=True, tag="commented"):
-    """Somebody said something about a line, or about a model, an alert, a dataset or a run of it; `because` is what they said."""
+    """Somebody said something about a line, or about a model, an alert, a dataset or a run of it."""
 
     id: str
     about: str = ""
     """Version of a model, or the id of an alert, a dataset, a run or a proposal; empty for the line itself."""
     mentions: tuple[str, ...] = ()
     """Members whom it names."""
+    text: str = ""
+    """Digest of the stored bytes that have what they said; empty in events of before, in which `because` is it."""
 
 
 class QuestionsQueued(Event, frozen=True, kw_only=True, tag="questions-queued"):

@@ -39,6 +39,12 @@ from linewright.errors import Corrupt, LinewrightError, NotFound, RequestError, 
 from linewright.line.factory import Factory
 from linewright.line.facts import Accepted, Declared, Finished, Forgotten
 from linewright.line.maintenance.forget_features import find_in_views, forget_in_views
+from linewright.line.maintenance.forget_free_text import (
+    NamedInRecord,
+    emptied_comments,
+    find_comments,
+    named_in_record,
+)
 from linewright.line.maintenance.forget_sent import (
     count_sent,
     emptied,
@@ -136,17 +142,21 @@ class Forgot(msgspec.Struct, frozen=True, kw_only=True):
     """Removals of before that had been interrupted, and were ended now."""
     sent: int = 0
     """Rows that had been sent to sources of the line or of its feature views; they go for all lines that read these."""
+    comments: int = 0
+    """Comments that name the person or a key of theirs, or are about a prediction or row of theirs: they are without words."""
+    in_record: tuple[NamedInRecord, ...] = ()
+    """What names the person or a key of theirs and stays: the sealed record cannot be changed."""
 
     @property
     def is_something(self) -> bool:
         """Whether the line had anything."""
-        found = (self.predictions, self.rows, self.quarantined, self.sent, self.records)
+        found = (self.predictions, self.rows, self.quarantined, self.sent, self.records, self.comments)
         return any(found)
 
     @property
     def exit_code(self) -> int:
         """0, or 4 where the text is still found in the state."""
-        return 4 if self.left else 0
+        return 4 if self.left or (self.in_record and not self.dry_run) else 0
 
 
 def forget(factory: Factory, line: str, subject: str, *, dry_run: bool) -> Forgot:
@@ -188,21 +198,26 @@ def forget(factory: Factory, line: str, subject: str, *, dry_run: bool) -> Forgo
             held.enter_context(held_all_undelivered(factory, spec))
         resumed = 0 if dry_run else _resume(factory, line)
         of_views = find_in_views(factory, spec, text)
+        comments = find_comments(factory, line, subject=text)
         if dry_run:
             known = forgotten_of(factory, line)
             known = known if known.key else msgspec.structs.replace(known, key="00" * 32)
             one = Subject(hash=known.hash_of(spell(subject) or subject), at=factory.now())
             found = _Found.of(factory, spec, known, one, keeps=False)
+            comments |= find_comments(
+                factory, line, subject=text, keys=found.keys, about=found.ids | found.named
+            )
             labels: int | None = None
         else:
             before = forgotten_of(factory, line)
-            known, one = begin(factory, line, subject)
+            known, one = begin(factory, line, subject, comments)
             try:
                 _require_no_run(factory, line)  # one that begins from now on reads nothing of it
             except Transient:
                 keep(factory, line, before)
                 raise
             found, labels = _carry_out(factory, spec, known, one, text=text)
+            comments = found.comments
     return Forgot(
         line=line,
         predictions=len(found.ids),
@@ -221,6 +236,8 @@ def forget(factory: Factory, line: str, subject: str, *, dry_run: bool) -> Forgo
         records=of_views.records,
         resumed=resumed,
         sent=found.sent,
+        comments=len(comments),
+        in_record=named_in_record(factory, {text, *found.keys}),
     )
 
 
@@ -305,6 +322,8 @@ class _Found:
     """By blob of a source history the one that is to be in its place."""
     files: set[str] = field(default_factory=set[str])
     """Digests of the pictures that its rows and predictions name."""
+    comments: set[str] = field(default_factory=set[str])
+    """Digests of the words of comments about it."""
     sent: int = 0
     """Rows that were sent to sources."""
     learned: list[str] = field(default_factory=list[str])
@@ -562,7 +581,10 @@ def _carry_out(
     found = _Found.of(factory, spec, known, subject)
     hashes = tuple(sorted({*subject.keys, *map(known.hash_of, found.keys)}))
     files = tuple(sorted({*subject.files, *found.files}))
-    subject = msgspec.structs.replace(subject, keys=hashes, files=files)
+    about = find_comments(factory, line, subject=text, keys=found.keys, about=found.ids | found.named)
+    found.comments |= {*subject.comments, *about}
+    comments = tuple(sorted(found.comments))
+    subject = msgspec.structs.replace(subject, keys=hashes, files=files, comments=comments)
     known = keep(factory, line, known.put(subject))
     questions = Annotations.of(factory.state, line).questions_about(found.ids | found.named)
     named = {*found.ids, *found.keys, *questions, *([text] if text else [])}
@@ -577,7 +599,8 @@ def _carry_out(
     _forget_pictures(factory, files)
     factory.labels_of(line).shrink()
     shrink_emptied(factory, line, subject.hash)
-    keep(factory, line, known.put(msgspec.structs.replace(subject, done=True, keys=(), files=())))
+    done = msgspec.structs.replace(subject, done=True, keys=(), files=(), comments=())
+    keep(factory, line, known.put(done))
     return found, labels
 
 
@@ -598,6 +621,7 @@ def _once(factory: Factory, look: _Look, found: _Found, named: Collection[str]) 
         **found.chunks,
         **found.quarantines,
         **found.histories,
+        **emptied_comments(factory, found.comments),
         **{one.segment.blob: one.blob for one in sealed.values()},
     }
     numbers = [number for one in found.ids if (number := number_of(one)) is not None]

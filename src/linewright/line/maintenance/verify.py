@@ -17,6 +17,7 @@ from linewright.line.audit.proof import Finding, prove
 from linewright.line.audit.signed_note import PublicKey
 from linewright.line.factory import Factory
 from linewright.line.maintenance.feature_records import check_feature_records
+from linewright.line.maintenance.forget_free_text import check_comments
 from linewright.line.maintenance.logs import Logs
 from linewright.line.maintenance.problem import AGAIN, OLDER, Problem, guarded, problem_of, worst
 from linewright.line.maintenance.record_checks import Record
@@ -99,6 +100,7 @@ def verify_factory(factory: Factory) -> Verified:
     damaged, blobs, size = _check_blobs(factory, problems)
     results = guarded(problems, lambda: _check_results(factory, damaged, problems, record.gone.at)) or 0
     guarded(problems, lambda: problems.extend(_check_forgotten(factory, record.instead)))
+    guarded(problems, lambda: problems.extend(check_comments(factory, damaged, record.forgotten)))
     guarded(problems, lambda: problems.extend(check_feature_records(factory)))
     logs = Logs(factory, damaged, problems)
     logs.check(record.checkpoints(), record.gone.segments)

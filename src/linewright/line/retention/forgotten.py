@@ -5,6 +5,7 @@ not done is removed again from the beginning, by the hashes alone.
 """
 
 import secrets
+from collections.abc import Collection
 from pathlib import Path
 
 import msgspec
@@ -35,6 +36,8 @@ class Subject(msgspec.Struct, frozen=True, kw_only=True):
     """While it is not done: hashes of the keys of its rows, which are found once."""
     files: tuple[str, ...] = ()
     """While it is not done: digests of the pictures of its rows, which are found once."""
+    comments: tuple[str, ...] = ()
+    """While it is not done: digests of the words of comments that name it, which are found once."""
 
 
 class Forgetting(msgspec.Struct, frozen=True, kw_only=True):
@@ -115,10 +118,20 @@ def lines_with_removals(factory: Factory) -> list[str]:
     return sorted(path.stem for path in (factory.state / "forgotten").glob("*.json"))
 
 
-def begin(factory: Factory, line: str, subject: str) -> tuple[Forgetting, Subject]:
-    """Put a value on the list, to be removed, and return both; it is on the disk then."""
+def begin(
+    factory: Factory, line: str, subject: str, comments: Collection[str] = ()
+) -> tuple[Forgetting, Subject]:
+    """Put a value on the list, to be removed, and return both; it is on the disk then.
+
+    Parameters
+    ----------
+    comments
+        Digests of the words of comments that name it.
+    """
     known = _with_key(factory, line)
-    found = Subject(hash=known.hash_of(spell(subject) or subject), at=factory.now())
+    found = Subject(
+        hash=known.hash_of(spell(subject) or subject), at=factory.now(), comments=tuple(sorted(comments))
+    )
     return keep(factory, line, known.put(found)), found
 
 

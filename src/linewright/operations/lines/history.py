@@ -12,6 +12,7 @@ from linewright.line.facts import Accepted, Finished, Forgotten, Rebuilt
 from linewright.line.personal import because_of
 from linewright.line.predict.find_answers import Order, find_answers, wanted_of
 from linewright.line.proposals.record import PromotionStanding, promotions_of
+from linewright.line.record.comments import words_of
 from linewright.line.record.costs import declared_costs, durations_of
 from linewright.line.record.registry import Judged, challenger_of, judged, rebuilt_of
 from linewright.model.facts import Evaluation, Metric
@@ -160,7 +161,7 @@ def history(
     ]
     found.sort(key=lambda event: event.at, reverse=True)
     models = _models_proposed(factory, line)
-    entries = (_entry_of(event, models) for event in found)
+    entries = (_entry_of(factory, event, models) for event in found)
     wanted = (one for one in entries if about is None or f"{line}@{about}" in {one.model, one.before})
     return History(line=line, entries=tuple(islice(wanted, limit)))
 
@@ -175,7 +176,7 @@ def _models_proposed(factory: Factory, line: str) -> Mapping[str, int]:
     }
 
 
-def _entry_of(event: Event, models: Mapping[str, int]) -> HistoryEntry:
+def _entry_of(factory: Factory, event: Event, models: Mapping[str, int]) -> HistoryEntry:
     proposed = getattr(event, "id" if isinstance(event, ChangeProposed) else "proposal", None)
     model, before = getattr(event, "model", models.get(proposed or "")), getattr(event, "before", None)
     named = _ABOUT.get(type(event), _EVIDENCE)
@@ -183,7 +184,7 @@ def _entry_of(event: Event, models: Mapping[str, int]) -> HistoryEntry:
         at=event.at,
         kind=str(event.__struct_config__.tag),
         by=event.by,
-        because=event.because,
+        because=words_of(factory, event).text if isinstance(event, Commented) else event.because,
         model=None if model is None else f"{event.line}@{model}",
         evidence=next((found for name in named if (found := getattr(event, name, None))), None),
         before=None if before is None else f"{event.line}@{before}",

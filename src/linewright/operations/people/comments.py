@@ -8,6 +8,7 @@ from msgspec import Meta
 
 from linewright.errors import RequestError
 from linewright.line.factory import Factory
+from linewright.line.record.comments import WhyGone, put_words, words_of
 from linewright.operations.declaration.declare import operation
 from linewright.people.facts import Commented
 from linewright.serve.access.accounts import read_accounts
@@ -32,6 +33,8 @@ class Comment(msgspec.Struct, frozen=True, kw_only=True):
     about: str = ""
     """Version of a model, or the id of an alert, a dataset, a run or a proposal; empty for the line itself."""
     mentions: tuple[str, ...] = ()
+    gone: WhyGone | None = None
+    """Why the text is empty; else `None`."""
 
 
 class Comments(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,7 +48,7 @@ class Comments(msgspec.Struct, frozen=True, kw_only=True):
 def comment(factory: Factory, line: str, text: Text, /, *, about: About = "") -> Comment:
     """Say something about a line, or about a model, an alert, a dataset or a run of it.
 
-    Names of members after an @ are mentions. A comment stays in the record: write nothing personal into it.
+    Names of members after an @ are mentions. The record has the digest of a comment; `forget` removes one that names the person.
 
     Parameters
     ----------
@@ -64,14 +67,15 @@ def comment(factory: Factory, line: str, text: Text, /, *, about: About = "") ->
     said = Commented(
         at=factory.now(),
         by=factory.actor,
-        because=text.strip(),
+        because="",
         line=line,
         id=uuid7(),
         about=about,
         mentions=named,
+        text=put_words(factory.artifacts, text.strip()),
     )
     factory.metadata.record(said)
-    return to_comment(said)
+    return to_comment(factory, said)
 
 
 @operation(permission="view", effect="read")
@@ -88,18 +92,21 @@ def comments(factory: Factory, line: str, /, *, about: About | None = None) -> C
     factory.require(line)
     said = factory.metadata.events(Commented, line=line)
     return Comments(
-        line=line, comments=tuple(to_comment(one) for one in said if about is None or one.about == about)
+        line=line,
+        comments=tuple(to_comment(factory, one) for one in said if about is None or one.about == about),
     )
 
 
-def to_comment(said: Commented) -> Comment:
-    """Return what an event says that somebody said."""
+def to_comment(factory: Factory, said: Commented) -> Comment:
+    """Return what somebody said."""
+    words = words_of(factory, said)
     return Comment(
         id=said.id,
         line=said.line,
         at=said.at,
         by=said.by,
-        text=said.because,
+        text=words.text,
         about=said.about,
         mentions=said.mentions,
+        gone=words.gone,
     )

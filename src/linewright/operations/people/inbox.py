@@ -59,12 +59,12 @@ def inbox(factory: Factory) -> Inbox:
     proposals, alerts = tuple(_proposals(factory)), tuple(_alerts(factory))
     member, read = factory.identity.member, read_own(factory).read
     named = tuple(
-        one
+        to_comment(factory, one)
         for one in factory.metadata.events(Commented, newest_first=True)
         if member and member in one.mentions and factory.may("view", one.line)
     )
     unread = (
-        InboxItem(kind="mention", id=one.id, line=one.line, at=one.at, by=one.by, says=one.because)
+        InboxItem(kind="mention", id=one.id, line=one.line, at=one.at, by=one.by, says=one.text)
         for one in named
         if one.at > read
     )
@@ -73,7 +73,7 @@ def inbox(factory: Factory) -> Inbox:
     )
     return Inbox(
         proposals=tuple(one.id for one in proposals),
-        mentions=tuple(map(to_comment, named)),
+        mentions=named,
         alerts=len(alerts),
         items=tuple(reversed(items)),
     )

@@ -129,6 +129,7 @@ def forgot_text(gone: Forgot) -> str:
         f"{gone.line}: {verb}: {count(gone.predictions, 'prediction')} with {labels}, {count(gone.rows, 'row')} of "
         f"{count(len(gone.datasets), 'dataset version')}, {count(gone.quarantined, 'row')} in quarantine"
         + (f", {count(gone.sent, 'row')} that had been sent" if gone.sent else "")
+        + (f", {count(gone.comments, 'comment')}" if gone.comments else "")
         if gone.is_something
         else f"{gone.line}: nothing is stored about that subject"
     ]
@@ -154,6 +155,9 @@ def forgot_text(gone: Forgot) -> str:
         f"  still found in {place}: what came about it meanwhile, or a message on record"
         for place in gone.left
     ]
+    if gone.in_record:
+        kinds = ", ".join(f"{one.entries} {one.kind}" for one in gone.in_record)
+        said.append(f"  named in the sealed record, which cannot be changed: {kinds}")
     if gone.learned:
         said.append(f"Next: linewright run {gone.line} trains without it")
     return "\n".join(said)

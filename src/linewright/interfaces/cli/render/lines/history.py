@@ -6,6 +6,8 @@ from linewright.operations.lines.history import History, PredictionLine, Predict
 from linewright.store.clock import said
 from linewright.text.numbers import count
 
+_NO_WORDS = {"commented": "(its words were removed)"}
+
 
 @renderer.register
 def runs_text(listed: Runs) -> str:
@@ -17,7 +19,7 @@ def runs_text(listed: Runs) -> str:
 def history_text(listed: History) -> str:
     """Say it one by one: when, what, by whom and why."""
     entries = (
-        f"{said(one.at)}  {one.kind}{f' ({one.how})' if one.how else ''}{f' {one.model}' if one.model else ''}, by {one.by}\n  {one.because}"
+        f"{said(one.at)}  {one.kind}{f' ({one.how})' if one.how else ''}{f' {one.model}' if one.model else ''}, by {one.by}\n  {one.because or _NO_WORDS.get(one.kind, '')}"
         for one in listed.entries
     )
     return "\n".join(entries) or "Nothing was decided about this line yet."

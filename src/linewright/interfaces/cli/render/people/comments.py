@@ -1,16 +1,24 @@
 """Comments, and what waits for somebody."""
 
+from collections.abc import Mapping
+
 from linewright.interfaces.cli.render.dispatch import renderer
+from linewright.line.record.comments import WhyGone
 from linewright.operations.people.comments import Comment, Comments
 from linewright.operations.people.inbox import Inbox, InboxItem
 from linewright.store.clock import said
+
+GONE: Mapping[WhyGone, str] = {
+    "removed": "(removed, with a person whom it named)",
+    "damaged": "(its words are damaged: linewright verify)",
+}
 
 
 @renderer.register
 def comment_text(one: Comment) -> str:
     """Say who said it, about what, and the words."""
     about = f", about {one.about}" if one.about else ""
-    return f"{said(one.at)}  {one.line}, {one.by}{about}\n  {one.text}"
+    return f"{said(one.at)}  {one.line}, {one.by}{about}\n  {GONE[one.gone] if one.gone else one.text}"
 
 
 @renderer.register

@@ -1,0 +1,117 @@
+"""Taking a person out of what people wrote: comments go, and what stays in the record is counted."""
+
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping
+from itertools import chain
+from typing import Any
+
+import msgspec
+
+from linewright.data.dataset.blobs import instead_of
+from linewright.line.factory import Factory
+from linewright.line.facts import Forgotten
+from linewright.line.maintenance.problem import AGAIN, Problem
+from linewright.line.record.comments import put_words, words_of
+from linewright.people.facts import Commented
+from linewright.store.values import decoder
+from linewright.text.whole_words import WholeWords
+
+_SHORTEST, _FEWEST_DIGITS = 3, 5
+"""Characters of a text, and of one of digits alone, that can be looked for in sentences: a shorter one stands there for something else."""
+
+
+class NamedInRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """Entries of the record that name a person, which nobody can change."""
+
+    kind: str
+    """Of events, or of results that events refer to."""
+    entries: int
+
+
+def words_for(texts: Collection[str]) -> WholeWords:
+    """Return what finds some texts in sentences; ones that are too short are not looked for."""
+    return WholeWords(
+        [one for one in texts if len(one) >= (_FEWEST_DIGITS if one.isdecimal() else _SHORTEST)]
+    )
+
+
+def find_comments(
+    factory: Factory, line: str, *, subject: str, keys: Collection[str] = (), about: Collection[str] = ()
+) -> set[str]:
+    """Return the digests of the words of comments about a person: of other lines, as far as who asks manages them, those that name them.
+
+    Parameters
+    ----------
+    subject
+        The value that names the person; empty where only its hash is known.
+    keys, about
+        Of the line: keys of their rows, and ids of their predictions and rows.
+    """
+    everywhere, here = words_for([subject]), words_for([subject, *keys])
+    found, subjects = set[str](), {subject, *keys, *about} - {""}
+    for one in factory.metadata.events(Commented):
+        if not one.text or not (one.line == line or factory.may("manage", one.line)):
+            continue
+        said = words_of(factory, one).text
+        names = here if one.line == line else everywhere
+        if said and (names.are_in(said) or (one.line == line and one.about in subjects)):
+            found.add(one.text)
+    return found
+
+
+def emptied_comments(factory: Factory, digests: Collection[str]) -> dict[str, str]:
+    """Keep what is to be in the place of the words of comments; return it by their digests."""
+    return {one: put_words(factory.artifacts, "") for one in sorted(digests)}
+
+
+def named_in_record(factory: Factory, texts: Collection[str]) -> tuple[NamedInRecord, ...]:
+    """Count the entries of the record in whose sentences and names some texts stand."""
+    words, found = words_for(texts), Counter[str]()
+    entries = chain(
+        ((one.kind, one.body) for one in factory.metadata.links()),
+        ((kind, body) for _, kind, body in factory.metadata.results()),
+    )
+    for kind, body in entries:
+        if words.are_in(body) and any(map(words.are_in, _texts_in(msgspec.json.decode(body)))):
+            found[kind] += 1
+    return tuple(NamedInRecord(kind=kind, entries=found[kind]) for kind in sorted(found))
+
+
+def _texts_in(value: Any) -> Iterator[str]:
+    match value:
+        case str():
+            yield value
+        case Mapping():
+            yield from chain.from_iterable(map(_texts_in, chain.from_iterable(value.items())))
+        case list():
+            yield from chain.from_iterable(map(_texts_in, value))
+        case _:
+            return
+
+
+def check_comments(
+    factory: Factory, damaged: Collection[str], removals: Mapping[str, list[Forgotten]]
+) -> Iterator[Problem]:
+    """Tell of comments whose words have changed or are missing, though no removal says so."""
+    removed = {
+        (one, blob) for event in chain.from_iterable(removals.values()) for one, blob in event.instead.items()
+    }
+    for link in factory.metadata.links(kinds=("commented",)):
+        try:
+            words = decoder(Commented).decode(link.body).text
+        except msgspec.MsgspecError as error:
+            yield Problem(
+                what=f"it cannot be read: {error}", where=f"event {link.seq} (commented)", next=AGAIN
+            )
+            continue
+        if not words or (words not in damaged and factory.artifacts.has(words)):
+            continue
+        if words in damaged or (words, instead_of(words, factory.metadata)) not in removed:
+            how = (
+                "have changed"
+                if words in damaged
+                else "are missing, and no event says that they were removed"
+            )
+            yield Problem(
+                what=f"the words of a comment {how}", where=f"event {link.seq} (commented)", next=AGAIN
+            )
