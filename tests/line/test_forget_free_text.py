@@ -21,7 +21,11 @@ from linewright.operations.lines.history import history
 from linewright.operations.people.comments import comment, comments
 from linewright.operations.people.inbox import inbox
 from linewright.operations.people.members import member_add
+from linewright.operations.people.own_preferences import change_own
+from linewright.operations.people.views import views
 from linewright.people.facts import Commented
+from linewright.people.outbox import Outbox
+from linewright.people.preferences import SavedView
 from linewright.serve.access.rights import Identity
 from linewright.serve.facts import Prediction
 from linewright.serve.log.writer import PredictionLog
@@ -214,7 +218,7 @@ def test_a_removal_that_was_killed_takes_the_comments_too(factory):
             "import os, signal, sys\n"
             "from linewright.line.factory import Factory\n"
             "from linewright.line.maintenance import forget as module\n"
-            "module._forget_replies = lambda *_: os.kill(os.getpid(), signal.SIGKILL)\n"
+            "module._carry_out = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)\n"
             "with Factory.open(sys.argv[1]) as factory:\n"
             "    module.forget(factory, 'tumours', sys.argv[2], dry_run=False)\n"
         ),
@@ -258,6 +262,43 @@ def test_one_removal_cannot_stand_for_another(factory):
     factory.artifacts.path(second).unlink()
 
     assert any("are missing, and no event" in one for one in problems(factory))
+
+
+def test_saved_views_that_name_her_go_whatever_the_name_is_of(factory):
+    """A view is found again by its name, which is where people write whose it is; and a search has more words than hers."""
+    view(factory, "her rows", f"/lines/{LINE}?q=worst+{HER}")
+    view(factory, f"ask {HER}", "/lines")
+    view(factory, "S0030", "/runs")
+    view(factory, f"{HER}2", "/audit")
+    forget(factory, LINE, HER, dry_run=False)
+
+    assert [f"{HER}2"] == [one.name for one in views(factory).views]
+
+
+def view(factory, name, address):
+    change_own(factory, lambda now: now.with_view(SavedView(name=name, address=address)))
+
+
+def test_what_receivers_answered_goes(factory):
+    """A receiver that refuses a message repeats it in its answer, and the reason of a halt has her name."""
+    outbox = Outbox(factory.state)
+    outbox.begin("chat", 0)
+    outbox.fail(
+        "chat",
+        f"chat answers 400: {HER}?",
+        at="2026-01-01T00:00:00.000000Z",
+        next_at="2026-01-02T00:00:00.000000Z",
+    )
+    outbox.set_aside("chat", 1, f"chat answers 400: {HER} complained", at="2026-01-01T00:00:00.000000Z")
+    outbox.set_aside("chat", 2, "chat answers 400: too long", at="2026-01-01T00:00:00.000000Z")
+    stood = places(factory.root, HER)
+    done = forget(factory, LINE, HER, dry_run=False)
+
+    assert [".linewright/outbox.sqlite"] == [one for one in stood if "outbox" in one]
+    assert [] == [one for one in places(factory.root, HER) if "outbox" in one]
+    assert {1: "", 2: "chat answers 400: too long"} == outbox.refused("chat")
+    assert ("", 1) == (outbox.places()["chat"].trouble, outbox.places()["chat"].failures)
+    assert () == done.left
 
 
 def test_gc_and_a_backup_have_the_words(factory, tmp_path):

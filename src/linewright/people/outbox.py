@@ -6,7 +6,7 @@ the place was kept last.
 """
 
 import sqlite3
-from collections.abc import Collection, Generator, Iterable
+from collections.abc import Callable, Collection, Generator, Iterable
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -145,22 +145,40 @@ class Outbox:
                 "delete from refused where name = ? and seq = ?", [(name, seq) for seq in seqs]
             )
 
+    def forget_texts(self, are_about: Callable[[str], bool]) -> None:
+        """Empty what went wrong where that is about somebody: a receiver may repeat what it was sent."""
+        if not self._is_there():
+            return
+        with self._transaction() as connection:
+            for table, column in (("destinations", "trouble"), ("refused", "why")):
+                rows = connection.execute(f"select rowid, {column} from {table}").fetchall()  # noqa: S608 -- names of this method
+                those = [(row,) for row, text in rows if are_about(text)]
+                connection.executemany(f"update {table} set {column} = '' where rowid = ?", those)  # noqa: S608
+        with self._connection() as connection:
+            # Free pages may have what was there before.
+            connection.execute("vacuum")
+
     def _is_there(self) -> bool:
         # Empty is what a kill leaves of the first write.
         return self._path.is_file() and self._path.stat().st_size > 0
 
     @contextmanager
     def _transaction(self, *, writes: bool = True) -> Generator[sqlite3.Connection]:
+        with self._connection() as connection:
+            connection.execute("begin immediate" if writes else "begin")
+            with connection:
+                if writes:
+                    for table in _SCHEMA:
+                        connection.execute(table)
+                yield connection
+
+    @contextmanager
+    def _connection(self) -> Generator[sqlite3.Connection]:
         # A connection a call, so that any thread may call. Rollback journal: SQLite before 3.51.3 can corrupt a WAL with several writers.
         try:
             with closing(sqlite3.connect(self._path, timeout=_BUSY_S, isolation_level=None)) as connection:
                 connection.execute("pragma synchronous = full")
-                connection.execute("begin immediate" if writes else "begin")
-                with connection:
-                    if writes:
-                        for table in _SCHEMA:
-                            connection.execute(table)
-                    yield connection
+                yield connection
         except sqlite3.Error as error:
             found = explain_sqlite(error, str(self._path))
             raise found or Transient(f"cannot keep what was told: {error}", where=str(self._path)) from error

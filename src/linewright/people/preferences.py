@@ -5,6 +5,7 @@ It decides nothing about the factory, so that it is not in the record. It is one
 
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 import msgspec
 from msgspec.structs import replace
@@ -32,6 +33,18 @@ class SavedView(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     address: str
     """Path and query of a page of the console."""
+
+    @property
+    def values(self) -> set[str]:
+        """Its name, and what stands in its address: the parts of the path and the values of the query.
+
+        Examples
+        --------
+        >>> sorted(SavedView(name="mine", address="/lines/a?key=P%201&n=").values)
+        ['', 'P 1', 'a', 'lines', 'mine']
+        """
+        parts = urlsplit(self.address)
+        return {self.name, *map(unquote, parts.path.split("/")), *(one for _, one in parse_qsl(parts.query))}
 
 
 class Preferences(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -174,18 +187,18 @@ def remove_preferences(state: Path, member: str) -> None:
         path.unlink(missing_ok=True)
 
 
-def forget_views(state: Path, is_about: Callable[[str], bool]) -> int:
-    """Remove the views of all members whose address is about somebody; return how many there were.
+def forget_views(state: Path, is_about: Callable[[SavedView], bool]) -> int:
+    """Remove the views of all members that are about somebody; return how many there were.
 
     Parameters
     ----------
     is_about
-        Whether an address is.
+        Whether a view is.
     """
     removed = 0
     for path in files_in(state):
         found = decode_preferences(path.read_bytes(), path)
-        left = tuple(one for one in found.views if not is_about(one.address))
+        left = tuple(one for one in found.views if not is_about(one))
         if len(left) < len(found.views):
             change_preferences(state, path.stem, found.since, lambda now, left=left: replace(now, views=left))
             removed += len(found.views) - len(left)

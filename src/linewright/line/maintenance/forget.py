@@ -17,7 +17,6 @@ from math import inf
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any, NamedTuple, cast
-from urllib.parse import parse_qsl, unquote, urlsplit
 
 import msgspec
 import numpy as np
@@ -43,6 +42,7 @@ from linewright.line.maintenance.forget_free_text import (
     NamedInRecord,
     emptied_comments,
     find_comments,
+    forget_beside,
     named_in_record,
 )
 from linewright.line.maintenance.forget_sent import (
@@ -209,6 +209,9 @@ def forget(factory: Factory, line: str, subject: str, *, dry_run: bool) -> Forgo
             )
             labels: int | None = None
         else:
+            # A removal that is resumed knows the value no more.
+            _forget_replies(factory, {text})
+            forget_beside(factory, {text})
             before = forgotten_of(factory, line)
             known, one = begin(factory, line, subject, comments)
             try:
@@ -590,7 +593,11 @@ def _carry_out(
     named = {*found.ids, *found.keys, *questions, *([text] if text else [])}
     _forget_replies(factory, named)
     _forget_notes(factory, line, text)
-    forget_views(factory.state, lambda address: _names(address, known, subject, named))
+    forget_views(
+        factory.state,
+        lambda view: any(one in named or known.hash_of(one) == subject.hash for one in view.values),
+    )
+    forget_beside(factory, named)
     forget_logs(factory, line)
     labels = _once(factory, _Look(factory, spec, known, subject), found, named)
     _forget_copies(factory, line, found.ids)
@@ -602,13 +609,6 @@ def _carry_out(
     done = msgspec.structs.replace(subject, done=True, keys=(), files=(), comments=())
     keep(factory, line, known.put(done))
     return found, labels
-
-
-def _names(address: str, known: Forgetting, subject: Subject, named: Collection[str]) -> bool:
-    """Return whether a value of an address is the person, or names one of their rows or predictions."""
-    parts = urlsplit(address)
-    values = {*map(unquote, parts.path.split("/")), *(value for _, value in parse_qsl(parts.query))}
-    return any(one in named or known.hash_of(one) == subject.hash for one in values)
 
 
 def _once(factory: Factory, look: _Look, found: _Found, named: Collection[str]) -> int:

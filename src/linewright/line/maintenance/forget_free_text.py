@@ -13,6 +13,8 @@ from linewright.line.facts import Forgotten
 from linewright.line.maintenance.problem import AGAIN, Problem
 from linewright.line.record.comments import put_words, words_of
 from linewright.people.facts import Commented
+from linewright.people.outbox import Outbox
+from linewright.people.preferences import forget_views
 from linewright.store.values import decoder
 from linewright.text.whole_words import WholeWords
 
@@ -57,6 +59,13 @@ def find_comments(
         if said and (names.are_in(said) or (one.line == line and one.about in subjects)):
             found.add(one.text)
     return found
+
+
+def forget_beside(factory: Factory, texts: Collection[str]) -> None:
+    """Remove saved views whose name or address has some texts, and replies of receivers of notifications that have them."""
+    words = words_for(texts)
+    forget_views(factory.state, lambda view: any(map(words.are_in, view.values)))
+    Outbox(factory.state).forget_texts(words.are_in)
 
 
 def emptied_comments(factory: Factory, digests: Collection[str]) -> dict[str, str]:

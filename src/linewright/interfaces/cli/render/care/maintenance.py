@@ -152,7 +152,7 @@ def forgot_text(gone: Forgot) -> str:
     ]
     said += [f"  stands still in {file}, a file of yours" for file in gone.files]
     said += [
-        f"  still found in {place}: what came about it meanwhile, or a message on record"
+        f"  still found in {place}: what came about it meanwhile, what people wrote there, or a message on record"
         for place in gone.left
     ]
     if gone.in_record:
