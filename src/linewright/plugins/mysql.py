@@ -3,7 +3,7 @@
 import re
 import socket
 import struct
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from itertools import pairwise
@@ -29,7 +29,7 @@ from linewright.data.read.sql.database import (
     refuse_twins,
 )
 from linewright.data.read.sql.stream import connect_stream, cut
-from linewright.data.write.table import RUN, TableWrite, to_kinds
+from linewright.data.write.table import AT_ONCE, RUN, Columns, TableWrite, theirs, to_kinds
 from linewright.errors import LinewrightError
 
 _OPTIONS = frozenset({"ssl_ca"})
@@ -219,6 +219,42 @@ class MySql(Database):
                     cursor.executemany(f"{said} values ({places})", rows.rows())
                     timeout.restart()
                 connection.commit()
+        finally:
+            with suppress(pymysql.Error, OSError):
+                connection.close()
+
+    def remove_rows(
+        self, write: TableWrite, are_theirs: Callable[[Columns], Sequence[bool]], *, dry_run: bool
+    ) -> int | None:
+        """Read unbuffered and delete in one transaction; see `data.write.table.TableWriter`."""
+        connection, twin = _connected(write)
+        of_table = f"from {self.quoted(write.table)}"
+        try:
+            with (
+                twin,
+                QueryTimeout(partial(cut, twin), write.limits.seconds) as timeout,
+                _explained(write, connection, timeout),
+                connection.cursor() as cursor,
+            ):
+                cursor.execute("set session time_zone = '+00:00', sql_mode = 'STRICT_ALL_TABLES'")
+                schema, _, name = write.table.rpartition(".")
+                if not cursor.execute(_IS_THERE, (name, schema or None)):
+                    return None
+                cursor.execute(f"select * {of_table} limit 0")
+                names = write.looked_at([str(column[0]) for column in cursor.description])
+                those = list[object]()
+                with connection.cursor(SSCursor) as rows:
+                    rows.execute(f"select {', '.join(map(_quoted, names))} {of_table}")
+                    while some := rows.fetchmany(AT_ONCE):
+                        those += theirs(names, some, are_theirs)
+                        timeout.restart()
+                one = f"delete {of_table} where {_quoted(names[0])} in ".replace("%", "%%")
+                for start in range(0, 0 if dry_run else len(those), AT_ONCE):
+                    some = those[start : start + AT_ONCE]
+                    cursor.execute(f"{one}({', '.join(['%s'] * len(some))})", some)
+                    timeout.restart()
+                connection.commit()
+                return len(those)
         finally:
             with suppress(pymysql.Error, OSError):
                 connection.close()

@@ -4,7 +4,7 @@ import os
 import re
 import socket
 import struct
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any, NamedTuple
@@ -29,7 +29,7 @@ from linewright.data.read.sql.database import (
     refuse_other_options,
     refuse_twins,
 )
-from linewright.data.write.table import RUN, TableWrite, to_kinds
+from linewright.data.write.table import AT_ONCE, RUN, Columns, TableWrite, theirs, to_kinds
 from linewright.errors import LinewrightError
 from linewright.text.database_url import POSTGRESQL_OPTIONS
 from linewright.text.quoting import double_quoted
@@ -197,6 +197,39 @@ class PostgreSql(Database):
                         for row in to_kinds(frame, write.columns).iter_rows():
                             copy.write_row(row)
                         timeout.restart()
+        finally:
+            connection.close()
+
+    def remove_rows(
+        self, write: TableWrite, are_theirs: Callable[[Columns], Sequence[bool]], *, dry_run: bool
+    ) -> int | None:
+        """Read by a cursor and delete in one transaction; see `data.write.table.TableWriter`."""
+        connection = _connected(write, writes=True)
+        table = self.quoted(write.table)
+        of_table = f"from {table}"
+        try:
+            with (
+                QueryTimeout(_cut(connection), write.limits.seconds) as timeout,
+                _explained(write, connection, timeout),
+                connection.transaction(),
+            ):
+                ((found,),) = connection.execute("select to_regclass(%s)", (table,))
+                if found is None:
+                    return None
+                said = connection.execute(f"select * {of_table} limit 0".encode()).description or []
+                names = write.looked_at([column.name for column in said])
+                those = list[object]()
+                with connection.cursor(_CURSOR) as rows:
+                    rows.itersize = AT_ONCE
+                    rows.execute(f"select {', '.join(map(double_quoted, names))} {of_table}".encode())
+                    while some := rows.fetchmany(AT_ONCE):
+                        those += theirs(names, some, are_theirs)
+                        timeout.restart()
+                one = f"delete {of_table} where {double_quoted(names[0])} = any(%s)".encode()
+                for start in range(0, 0 if dry_run else len(those), AT_ONCE):
+                    connection.execute(one, (those[start : start + AT_ONCE],))
+                    timeout.restart()
+                return len(those)
         finally:
             connection.close()
 

@@ -4,7 +4,7 @@ import socket
 import ssl
 import struct
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from datetime import UTC
 from functools import partial
 from typing import Any
@@ -29,7 +29,7 @@ from linewright.data.read.sql.database import (
 )
 from linewright.data.read.sql.stream import connect_stream, cut
 from linewright.data.read.sql.tsql import TSql, require_select
-from linewright.data.write.table import RUN, TableWrite, to_kinds
+from linewright.data.write.table import AT_ONCE, RUN, Columns, TableWrite, theirs, to_kinds
 from linewright.errors import LinewrightError, RequestError, SpecError
 
 _OPTIONS: Mapping[str, frozenset[str] | None] = {
@@ -194,11 +194,48 @@ class SqlServer(TSql, Database):
         finally:
             connection.close()
 
-    def _require_table(self, session: Any, write: TableWrite, table: str) -> None:
-        """Create the table if it is not there, and refuse one that lacks columns."""
+    def remove_rows(
+        self, write: TableWrite, are_theirs: Callable[[Columns], Sequence[bool]], *, dry_run: bool
+    ) -> int | None:
+        """Read and delete in one transaction; see `data.write.table.TableWriter`."""
+        connection, twin = _connected(write)
+        session: Any = connection.main_session
+        table = self.quoted(write.table)
+        try:
+            with twin, QueryTimeout(partial(cut, twin), write.limits.seconds) as timeout:
+                explained = partial(_explained, write, session, timeout)
+                with explained():
+                    session.execute(_session(write, "read committed"))
+                    if not self._is_there(session, write):
+                        return None
+                    session.execute(f"select top (0) * from {table}")  # noqa: S608
+                    names = write.looked_at([column.column_name for column in session.res_info.columns])
+                    _end(session)
+                    those = list[object]()
+                    session.execute(f"select {', '.join(map(self.column, names))} from {table}")  # noqa: S608
+                    fetch = partial(_fetch, session, [_spelling(one) for one in session.res_info.columns])
+                    while some := [row for piece in fetch(nullcontext, AT_ONCE) for row in piece]:
+                        those += theirs(names, some, are_theirs)
+                        timeout.restart()
+                    _end(session)
+                    one = f"delete from {table} where {self.column(names[0])} in ".replace("%", "%%")  # noqa: S608
+                    for start in range(0, 0 if dry_run else len(those), AT_ONCE):
+                        some_ids = those[start : start + AT_ONCE]
+                        session.execute(f"{one}({', '.join(['%s'] * len(some_ids))})", some_ids)
+                        timeout.restart()
+                    session.execute("commit transaction")
+                    return len(those)
+        finally:
+            connection.close()
+
+    def _is_there(self, session: Any, write: TableWrite) -> bool:
         schema, _, name = write.table.rpartition(".")
         known = _IS_THERE.format(schema=self.literal(schema).replace("%", "%%") if schema else "null")
-        if not _all(session, known, (name,))[0][0]:
+        return bool(_all(session, known, (name,))[0][0])
+
+    def _require_table(self, session: Any, write: TableWrite, table: str) -> None:
+        """Create the table if it is not there, and refuse one that lacks columns."""
+        if not self._is_there(session, write):
             columns = ", ".join(
                 f"{self.column(name)} {'nvarchar(64)' if name == RUN else _WRITTEN[kind]} null"
                 for name, kind in write.columns.items()

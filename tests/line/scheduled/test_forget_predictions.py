@@ -40,16 +40,16 @@ def factory(tmp_path_factory, tmp_path, monkeypatch):
 
 
 def test_what_only_predictions_read_is_forgotten(factory):
-    """Its history in the state goes; files of the user's own are named."""
+    """Its history in the state and its answers go; files of the user's own are named."""
     for job in ("open", "more"):
         predict_job(factory, LINE, job)
 
     forgot = forget(factory, LINE, HER, dry_run=False)
 
     assert (forgot.predictions, forgot.left) == (2, ())
-    inside = sorted(place.removeprefix(f"{factory.root}/") for place in forgot.files)
-    assert inside[-1] == "out/more.csv"
-    assert any(place.startswith(f"out/{LINE}-") for place in inside)
+    history, more = sorted(forgot.outputs, key=lambda one: one.place)
+    assert (more.place, more.rows, history.rows) == ("out/more.csv", 1, 1)
+    assert history.place.startswith(f"out/{LINE}-")
     assert str(factory.root / "more" / "rows.csv") in forgot.sources
 
 

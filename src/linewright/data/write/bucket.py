@@ -58,3 +58,18 @@ def put_file(file: Path, written: str, at: str | None, root: Path, where: str) -
     kind = client_class("linewright.plugins.buckets", "Bucket", "cloud", request)
     with proxy_to_server(credentials, root, request) as proxy:
         kind(credentials, proxy.url, request).put(file)
+
+
+def get_file(file: Path, written: str, at: str | None, root: Path, where: str) -> bool:
+    """Copy an object of a bucket into a file, and return whether it is there; see `put_file`."""
+    url = read_remote_url(written)
+    credentials = read_credentials(url, at, root, where)
+    request = _Request(url=url, where=where, secrets=credentials.secrets)
+    kind = client_class("linewright.plugins.buckets", "Bucket", "cloud", request)
+    with proxy_to_server(credentials, root, request) as proxy:
+        bucket = kind(credentials, proxy.url, request)
+        found = bucket.files()
+        with file.open("wb") as copy:
+            for block in bucket.blocks(found[0]) if found else ():
+                copy.write(block)
+    return bool(found)

@@ -1,6 +1,6 @@
 """Rows that are added to a table of a database, all in one transaction."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, cast
@@ -18,6 +18,10 @@ from linewright.text.suggest import listed
 
 RUN = "run"
 """Column that says of which run a row is."""
+Columns = Mapping[str, Sequence[object]]
+"""Values of rows by column."""
+AT_ONCE = 1_000
+"""Rows that are looked at or removed at one time."""
 _SECONDS = 600.0
 """How long a database may take for a part of the rows."""
 
@@ -66,6 +70,18 @@ class TableWrite(DatabaseQuery):
             hint="no row was written; the user needs the rights to create the table, or to read it and add rows",
         )
 
+    def looked_at(self, there: Sequence[str]) -> list[str]:
+        """Return which columns of a removal are looked at; the first two must be there."""
+        missing = [name for name in list(self.columns)[:2] if name not in there]
+        if missing:
+            raise SpecError(
+                f"the table has no column {missing[0]!r}, so it is not known which rows are answers",
+                where=f"{self.where}.table",
+                found=self.table,
+                hint="no row was removed; remove those of the person yourself",
+            )
+        return [name for name in self.columns if name in there]
+
     def refuse_lacking(self, there: list[str]) -> None:
         """Refuse a table that lacks columns."""
         lacking = [name for name in self.columns if name not in there]
@@ -104,9 +120,30 @@ class TableWriter(Protocol):
         """
         ...
 
+    def remove_rows(
+        self, write: TableWrite, are_theirs: Callable[[Columns], Sequence[bool]], *, dry_run: bool
+    ) -> int | None:
+        """Remove rows by the first column of the write, all or none; return how many, `None` if the table is not there.
+
+        Parameters
+        ----------
+        write
+            Its first two columns must be there; the others are looked at where they are.
+        are_theirs
+            Says of some rows which are to go.
+        dry_run
+            Count them only.
+
+        Raises
+        ------
+        SpecError, RequestError, Transient
+            As `add_rows` does; then nothing is removed.
+        """
+        ...
+
 
 def open_table(
-    table: str, at: str, root: Path, *, where: str, columns: Mapping[str, Kind], run: str
+    table: str, at: str, root: Path, *, where: str, columns: Mapping[str, Kind], run: str = ""
 ) -> tuple[TableWriter, TableWrite]:
     """Return what writes to a table.
 
@@ -144,6 +181,14 @@ def open_table(
         run=run,
     )
     return writer, write
+
+
+def theirs(
+    names: Sequence[str], rows: Sequence[Sequence[object]], are_theirs: Callable[[Columns], Sequence[bool]]
+) -> list[object]:
+    """Return what the rows that are to go have in the first column."""
+    columns = dict(zip(names, zip(*rows, strict=True), strict=True))
+    return [row[0] for row, goes in zip(rows, are_theirs(columns), strict=True) if goes]
 
 
 def kind_of(dtype: pl.DataType) -> Kind:

@@ -30,7 +30,7 @@ from linewright.data.history.read import query_digest
 from linewright.data.history.versions import put_versions, read_blob
 from linewright.data.read.batches import fields_of
 from linewright.data.read.file.paths import files_of
-from linewright.data.spec import SqlSource
+from linewright.data.spec import DltSource, PushSource, SqlSource
 from linewright.engine.context import Progress
 from linewright.engine.lock import ProcessLock
 from linewright.engine.run_notes import remove_notes
@@ -45,6 +45,7 @@ from linewright.line.maintenance.forget_free_text import (
     forget_beside,
     named_in_record,
 )
+from linewright.line.maintenance.forget_outputs import OutputWithout, outputs_of, remove_from_outputs
 from linewright.line.maintenance.forget_sent import (
     count_sent,
     emptied,
@@ -73,10 +74,9 @@ from linewright.line.retention.forgotten import (
 )
 from linewright.line.retention.forgotten_rows import matching
 from linewright.line.runs.run_log import forget_logs
-from linewright.line.scheduled.task_state import described
 from linewright.line.scheduled.undelivered import forget_undelivered, held_all_undelivered
 from linewright.line.sealed_parquet import write_segment
-from linewright.line.spec import FileDestination, LineSpec
+from linewright.line.spec import LineSpec
 from linewright.line.views.sources import all_sources
 from linewright.model.facts import Package, Registered, Trained
 from linewright.people.annotations import Annotations, row_name
@@ -94,7 +94,6 @@ from linewright.store.files.names import line_path
 from linewright.store.pushed_rows import FOLDER as PUSH
 from linewright.store.pushed_rows import ForgottenText
 from linewright.store.values import digest_of_bytes
-from linewright.text.remote_url import is_remote
 from linewright.text.whole_words import WholeWords, pattern_of
 
 _BATCH = 2_000
@@ -130,7 +129,7 @@ class Forgot(msgspec.Struct, frozen=True, kw_only=True):
     sources: tuple[str, ...]
     """Files that the line reads and in which the person stands still."""
     files: tuple[str, ...]
-    """Other files of the user's own in the folder: what was asked, answers of `predict`, backups."""
+    """Other files of the user's own in the folder: what was asked, answers of `predict --out`, backups."""
     left: tuple[str, ...]
     """Places in the state in which the text was found afterwards."""
     dry_run: bool
@@ -146,17 +145,24 @@ class Forgot(msgspec.Struct, frozen=True, kw_only=True):
     """Comments that name the person or a key of theirs, or are about a prediction or row of theirs: they are without words."""
     in_record: tuple[NamedInRecord, ...] = ()
     """What names the person or a key of theirs and stays: the sealed record cannot be changed."""
+    outputs: tuple[OutputWithout, ...] = ()
+    """Places that scheduled predictions wrote answers to and that had rows of the person, are not there any more, or were not reached."""
+    unread: tuple[str, ...] = ()
+    """Sources in databases, buckets and services, which are not looked at: the person may stand there still."""
 
     @property
     def is_something(self) -> bool:
         """Whether the line had anything."""
         found = (self.predictions, self.rows, self.quarantined, self.sent, self.records, self.comments)
+        found = (*found, *(one.rows for one in self.outputs))
         return any(found)
 
     @property
     def exit_code(self) -> int:
-        """0, or 4 where the text is still found in the state."""
-        return 4 if self.left or (self.in_record and not self.dry_run) else 0
+        """0, or 4 where the text is still found in the state or the record, or a place of answers was not reached."""
+        if self.left or any(one.problem for one in self.outputs):
+            return 4
+        return 4 if self.in_record and not self.dry_run else 0
 
 
 def forget(factory: Factory, line: str, subject: str, *, dry_run: bool) -> Forgot:
@@ -207,6 +213,9 @@ def forget(factory: Factory, line: str, subject: str, *, dry_run: bool) -> Forgo
             comments |= find_comments(
                 factory, line, subject=text, keys=found.keys, about=found.ids | found.named
             )
+            found.outputs = remove_from_outputs(
+                factory, spec, known, one, found.hashes(known, one), dry_run=True
+            )[1]
             labels: int | None = None
         else:
             # A removal that is resumed knows the value no more.
@@ -241,6 +250,8 @@ def forget(factory: Factory, line: str, subject: str, *, dry_run: bool) -> Forgo
         sent=found.sent,
         comments=len(comments),
         in_record=named_in_record(factory, {text, *found.keys}),
+        outputs=found.outputs,
+        unread=tuple(_unread(factory, spec)),
     )
 
 
@@ -331,6 +342,11 @@ class _Found:
     """Rows that were sent to sources."""
     learned: list[str] = field(default_factory=list[str])
     shared: set[str] = field(default_factory=set[str])
+    outputs: tuple[OutputWithout, ...] = ()
+
+    def hashes(self, known: Forgetting, subject: Subject) -> frozenset[str]:
+        """Return hashes of the ids and keys, those that were found before among them."""
+        return frozenset({*map(known.hash_of, self.ids | self.keys), *subject.keys, *subject.named})
 
     @classmethod
     def of(
@@ -588,6 +604,12 @@ def _carry_out(
     found.comments |= {*subject.comments, *about}
     comments = tuple(sorted(found.comments))
     subject = msgspec.structs.replace(subject, keys=hashes, files=files, comments=comments)
+    known = keep(factory, line, known.put(subject))
+    # While the log still says which predictions are theirs.
+    factory.report(Progress(step="forget", says="removing answers that were written"))
+    subject, found.outputs = remove_from_outputs(
+        factory, spec, known, subject, found.hashes(known, subject), dry_run=False
+    )
     known = keep(factory, line, known.put(subject))
     questions = Annotations.of(factory.state, line).questions_about(found.ids | found.named)
     named = {*found.ids, *found.keys, *questions, *([text] if text else [])}
@@ -902,14 +924,19 @@ def _sources(factory: Factory, spec: LineSpec) -> set[Path]:
 
 
 def _others(factory: Factory, spec: LineSpec) -> set[Path]:
-    """Return the tables in the factory's folder, in its `data`, and where the line's answers go: they are the user's own."""
+    """Return the tables in the factory's folder and in its `data`, but for scheduled answers: they are the user's own."""
     found = {*factory.root.glob("*"), *(factory.root / "data").rglob("*")}
-    for job in spec.predict.values():
-        if isinstance(job.to, FileDestination) and not is_remote(job.to.file):
-            name = Path(described(job.to, spec.line).replace("{at}", "*"))
-            folder = factory.root / name.parent
-            found |= {*folder.glob(name.name), *folder.glob(f"{name.stem}.quarantine.csv")}
+    written = {factory.root / one.place for one in outputs_of(factory, spec)}
+    found -= written | {path.with_name(f"{path.stem}.quarantine.csv") for path in written}
     return {path for path in found if path.suffix in _TABLES}
+
+
+def _unread(factory: Factory, spec: LineSpec) -> Iterator[str]:
+    """Name the sources that are elsewhere: a line only reads them."""
+    own = {f"predict.{name}": job.source for name, job in spec.predict.items() if job.source is not None}
+    for name, source in {**all_sources(factory, spec), **own}.items():
+        if isinstance(source, DltSource) or (not source.local_files and not isinstance(source, PushSource)):
+            yield f"{name}: {source.describe()}"
 
 
 def _standing_in(paths: Collection[Path], text: str) -> Iterator[str]:

@@ -18,11 +18,36 @@ from linewright.serve.files import write_whole
 from linewright.serve.rows.body.scalars import spell
 from linewright.store.files.disk import explained, sync_file, sync_folder
 from linewright.store.files.names import line_path
+from linewright.store.files.secret import shown_place
 from linewright.store.values import decoder, digest_of, keyed_hash
 
 FOLDER = "forgotten"
 """Of the state."""
 _KEY_BYTES = 32
+
+
+class Output(msgspec.Struct, frozen=True, kw_only=True):
+    """A place that answers of scheduled predictions were written to, and how rows about a person are known there."""
+
+    job: str
+    place: str
+    """Path, URL, or name of the table."""
+    at: str | None = None
+    """Of a table or an object: `env:NAME` or `file:PATH` of what it is reached with."""
+    is_table: bool = False
+    is_known: bool = True
+    """Whether a line file says, or said, how it is reached."""
+    is_written: bool = False
+    """Whether the record says that answers were written there."""
+    id: str
+    """Column of ids of predictions."""
+    key: str | None
+    subject: str | None
+
+    @property
+    def shown(self) -> str:
+        """What people call it, without secrets."""
+        return f"table {self.place} of {shown_place(self.at or '')}" if self.is_table else self.place
 
 
 class Subject(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,6 +63,10 @@ class Subject(msgspec.Struct, frozen=True, kw_only=True):
     """While it is not done: digests of the pictures of its rows, which are found once."""
     comments: tuple[str, ...] = ()
     """While it is not done: digests of the words of comments that name it, which are found once."""
+    owed: tuple[Output, ...] = ()
+    """Places of answers that were not reached, from which its rows are still to go, whether the rest is done or not."""
+    named: tuple[str, ...] = ()
+    """While something is owed: hashes of ids of its predictions and of keys of its rows."""
 
 
 class Forgetting(msgspec.Struct, frozen=True, kw_only=True):
@@ -132,6 +161,8 @@ def begin(
     found = Subject(
         hash=known.hash_of(spell(subject) or subject), at=factory.now(), comments=tuple(sorted(comments))
     )
+    before = next((one for one in known.subjects if one.hash == found.hash), found)
+    found = msgspec.structs.replace(found, owed=before.owed, named=before.named)
     return keep(factory, line, known.put(found)), found
 
 

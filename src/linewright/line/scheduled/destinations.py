@@ -39,7 +39,7 @@ def refuse_destination(factory: Factory, line: str, job: PredictSpec, began: str
             _make_folder(path.parent, factory.root.stat().st_mode & 0o777)
         except OSError as error:
             raise _cannot_write(path, error) from error
-        for each in (path, Path(_quarantine_of(str(path)))):
+        for each in (path, Path(quarantine_of(str(path)))):
             refuse_precious(factory, factory.root, each)
 
 
@@ -159,12 +159,12 @@ def _to_table(
     if broken is None:
         place.unlink(missing_ok=True)
     else:
-        _replace(place, lambda file: _copy(broken, file))
+        replace_file(place, lambda file: _copy(broken, file))
 
 
 def _to_bucket(factory: Factory, undelivered: Undelivered, url: str, at: str | None, where: str) -> None:
     if undelivered.ready_broken is not None:
-        put_file(undelivered.ready_broken, _quarantine_of(url), at, factory.root, where)
+        put_file(undelivered.ready_broken, quarantine_of(url), at, factory.root, where)
     if undelivered.run().has_no_answers:
         return
     file = undelivered.ready_answers
@@ -176,13 +176,13 @@ def _to_bucket(factory: Factory, undelivered: Undelivered, url: str, at: str | N
 
 
 def _to_file(undelivered: Undelivered, path: Path) -> None:
-    quarantine = Path(_quarantine_of(str(path)))
+    quarantine = Path(quarantine_of(str(path)))
     try:
         broken = undelivered.ready_broken
         if broken is not None:
-            _replace(quarantine, lambda file: _copy(broken, file))
+            replace_file(quarantine, lambda file: _copy(broken, file))
         if not undelivered.run().has_no_answers:
-            _replace(path, lambda file: _write(undelivered, path, file))
+            replace_file(path, lambda file: _write(undelivered, path, file))
         if broken is None:
             quarantine.unlink(missing_ok=True)
     except OSError as error:
@@ -196,7 +196,7 @@ def _write(undelivered: Undelivered, path: Path, file: BinaryIO) -> None:
         _copy(undelivered.ready_answers, file)
 
 
-def _replace(path: Path, write: Callable[[BinaryIO], None]) -> None:
+def replace_file(path: Path, write: Callable[[BinaryIO], None]) -> None:
     """Write a draft of a file, which takes its name when it is whole; what a kill leaves is written over by the next one."""
     draft = path.with_name(f".{path.name}.draft")
     try:
@@ -229,7 +229,8 @@ def _write_csv(undelivered: Undelivered, file: BinaryIO) -> None:
         pl.read_parquet(undelivered.ready_answers).write_csv(file)
 
 
-def _quarantine_of(name: str) -> str:
+def quarantine_of(name: str) -> str:
+    """Return the file of rows that broke the contract, beside one of answers."""
     return f"{name.rpartition('.')[0]}.quarantine.csv"
 
 

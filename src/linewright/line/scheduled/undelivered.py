@@ -236,6 +236,12 @@ def seen_rows_in(state: Path) -> Iterator[Path]:
     yield from sorted((state / FOLDER).glob(f"*/{_PREDICT}*/*.npy"))
 
 
+def began_undelivered(factory: Factory, line: str, job: str) -> str | None:
+    """Return when answers began that are ready, and perhaps written though not recorded; `None` if there are none."""
+    undelivered = Undelivered(line_path(factory.state / FOLDER, line) / f"{_PREDICT}{job}")
+    return undelivered.run().began if undelivered.is_ready else None
+
+
 def forget_undelivered(factory: Factory, line: str) -> None:
     """Remove all answers of a line that are made and not written: of which rows they are is not looked up. They are made again."""
     for folder in line_path(factory.state / FOLDER, line).glob(f"{_PREDICT}*/"):

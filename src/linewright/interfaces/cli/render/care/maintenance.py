@@ -158,6 +158,18 @@ def forgot_text(gone: Forgot) -> str:
     if gone.in_record:
         kinds = ", ".join(f"{one.entries} {one.kind}" for one in gone.in_record)
         said.append(f"  named in the sealed record, which cannot be changed: {kinds}")
+    for one in gone.outputs:
+        if one.problem is not None:
+            said.append(
+                f"  not reached, and tried again: {one.place}: {one.problem.what}; {one.problem.next}"
+            )
+        elif one.is_gone:
+            said.append(
+                f"  answers were written to {one.place}, which is not there any more: look where they went"
+            )
+        else:
+            said.append(f"  {count(one.rows, 'row')} of answers {verb} from {one.place}")
+    said += [f"  not looked at: {source}; the line only reads it" for source in gone.unread]
     if gone.learned:
         said.append(f"Next: linewright run {gone.line} trains without it")
     return "\n".join(said)
