@@ -2,6 +2,8 @@
 
 import json
 import os
+import time
+from contextlib import closing
 
 import polars as pl
 import pytest
@@ -12,6 +14,7 @@ from web_server import KEYS, allow_here, bucket_server
 
 from linewright.interfaces.cli.render.care.maintenance import forgot_text
 from linewright.line.factory import Factory
+from linewright.line.loop.worker import Tending
 from linewright.line.maintenance.forget import forget
 from linewright.line.maintenance.forget_outputs import settle_owed
 from linewright.line.maintenance.verify import verify_factory
@@ -184,6 +187,41 @@ def test_an_object_of_a_bucket_is_written_again_without_the_person(factory, tmp_
     assert (table.height, HER in table["claim"]) == (ROWS - 1, False)
     assert HER not in (folder / "now.quarantine.csv").read_text()
     assert forgotten_of(factory, LINE).subjects[0].owed == ()
+
+
+def test_rows_that_are_owed_are_known_by_hashes_of_ids_and_up_removes_them(factory):
+    """The log has the person no more, and ids stand nowhere in the state; nobody has to think of it."""
+    predict_job(factory, LINE, "csv")
+    file, aside = factory.root / "out" / "all.csv", factory.root / "aside.csv"
+    table = pl.read_csv(file)
+    (id_,) = table.filter(pl.col("claim") == HER)["id"]
+    table.drop("claim").write_csv(aside)
+    file.unlink()
+    file.mkdir()
+
+    forgot = forget(factory, LINE, HER, dry_run=False)
+
+    (one,) = forgot.outputs
+    assert one.problem is not None
+    assert one.place == "out/all.csv"
+    assert id_ not in (factory.state / "forgotten" / f"{LINE}.json").read_text()
+    file.rmdir()
+    aside.rename(file)
+    with closing(Tending(lambda: Factory.open(factory.root), Idle(), every_s=0.01)):
+        deadline = time.monotonic() + 30
+        while forgotten_of(factory, LINE).subjects[0].owed and time.monotonic() < deadline:
+            time.sleep(0.02)
+
+    assert forgotten_of(factory, LINE).subjects[0].owed == ()
+    left = pl.read_csv(file)
+    assert (left.height, id_ in left["id"]) == (ROWS - 1, False)
+
+
+class Idle:
+    """An engine that is asked for nothing."""
+
+    def unfinished(self):
+        return []
 
 
 def test_sources_that_are_elsewhere_are_named_as_not_looked_at(factory, monkeypatch):

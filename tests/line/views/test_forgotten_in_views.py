@@ -3,6 +3,7 @@
 import re
 
 import pytest
+from databases import at_postgres, share_features
 from paid import FILE, LINE, write_factory
 from templates import copied, made_once
 
@@ -117,3 +118,51 @@ def test_an_interrupted_removal_takes_the_records_too(factory):
     assert [(None, "view-absent")] * len(views_of(factory)) == [
         looked_up(factory, facts, HER)[0] for facts in views_of(factory)
     ]
+
+
+def test_forget_reaches_the_records_that_machines_share_on_postgresql(factory, shared, tmp_path):
+    """The file of before goes there too, and each machine fetches the one without the person."""
+    share_features(factory.root)
+    share_features(tmp_path / "there")
+    there = tmp_path / "there" / ".linewright"
+    views = sorted({*views_of(factory)}, key=str)
+    for facts in views:
+        write_view(factory, facts)
+        view = ViewLookup(there, facts, now=factory.now)
+        view.refresh()
+        assert [one.missing for _, one, _ in view.of((HER, "C4"), factory.now())] == [None, None]
+    before = parts_of(shared)
+
+    gone = forget(factory, LINE, HER, dry_run=False)
+
+    assert gone.left == ()
+    after = parts_of(shared)
+    assert (len(after), after & before) == (len(views), set())
+    for facts in views:
+        view = ViewLookup(there, facts, now=factory.now)
+        view.refresh()
+        assert [one.missing for _, one, _ in view.of((HER, "C4"), factory.now())] == ["view-absent", None]
+
+
+def test_records_that_cannot_be_written_again_are_withdrawn_on_postgresql(factory, shared):
+    """Else another machine would fetch the person again."""
+    share_features(factory.root)
+    for facts in views_of(factory):
+        write_view(factory, facts)
+    (factory.root / "payments.csv").rename(factory.root / "away.csv")
+
+    forget(factory, LINE, HER, dry_run=False)
+
+    assert shared.execute("select count(*) from linewright.views").fetchone() == (0,)
+    assert shared.execute("select count(*) from linewright.parts").fetchone() == (0,)
+
+
+@pytest.fixture
+def shared(postgres, monkeypatch):
+    with at_postgres(postgres, monkeypatch) as database:
+        yield database
+
+
+def parts_of(database):
+    """Return what the database has of files of records; each of these files is one part."""
+    return {body for (body,) in database.execute("select body from linewright.parts").fetchall()}

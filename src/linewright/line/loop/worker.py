@@ -2,6 +2,7 @@
 
 import math
 import sys
+import threading
 import time
 import traceback
 from collections.abc import Callable, Generator, Iterator, Sequence
@@ -20,6 +21,7 @@ from linewright.line.loop.close_window import close_window, next_close
 from linewright.line.loop.reference import MakeReference
 from linewright.line.loop.retraining import next_proposal, retraining_due
 from linewright.line.maintenance.forget import resume
+from linewright.line.maintenance.forget_outputs import settle_owed
 from linewright.line.maintenance.gc import retire_now
 from linewright.line.maintenance.problem import problem_in_words
 from linewright.line.maintenance.retention import retired_in_words
@@ -79,6 +81,8 @@ SWEEP_S = 3600.0
 _LONGEST_PAUSE_S = 300.0
 _AGAIN_S = 60.0
 """When a checkpoint that the disk or a database did not allow is tried again."""
+_OWED_S = 600.0
+"""How often it is tried to remove persons from answers in places that were not reached."""
 _HALT_PAUSE_S = 5.0
 """Longest pause of a halt that cannot be recorded, in seconds: it is to be on record soon after that is possible again."""
 _AT_ONCE, _NEVER = "", "~"
@@ -201,6 +205,8 @@ class Tending(PollingThread):
         self._told_of: set[str] = set()
         """Alerts about the clock that this process has told of, whoever of it opened them."""
         self._retire_at = time.monotonic() + retire_first_s
+        self._owed_at, self._owing = 0.0, threading.Thread()
+        """When what is owed of removals is tried again, and the thread that does so: it may wait for a server that does not answer."""
         self._disk_at, self._is_near = 0.0, False
         """When the disk is looked at next, and whether people were told that it will be full."""
         super().__init__("tending", open_factory, every_s=every_s, not_done="lines are not looked after now")
@@ -225,6 +231,7 @@ class Tending(PollingThread):
         self._tend(factory, changes.names)
         self._checkpoint(factory)
         self._retire(factory)
+        self._settle_removals()
 
     def _record_halts(self, factory: Factory) -> None:
         self._halts_at = time.monotonic() + LOOK_S
@@ -444,6 +451,28 @@ class Tending(PollingThread):
             factory.report(Progress(step="forget", says=says, stays=True))
         for one in resumed.problems:
             sys.stderr.write(f"error: a removal that was interrupted is not ended: {problem_in_words(one)}\n")
+
+    def _settle_removals(self) -> None:
+        """Try now and then to remove persons from answers in places that were not reached."""
+        if time.monotonic() < self._owed_at or self._owing.is_alive() or self._closed.is_set():
+            return
+        self._owed_at = time.monotonic() + _OWED_S
+        self._owing = threading.Thread(target=self._pay, name="owed removals", daemon=True)
+        self._owing.start()
+
+    def _pay(self) -> None:
+        try:
+            with self._open() as factory:
+                problems = settle_owed(factory)
+        except Exception:  # noqa: BLE001 -- as in `_look`
+            sys.stderr.write(traceback.format_exc())
+            return
+        for one in sorted(map(problem_in_words, problems)):
+            if one not in self._told_of:
+                self._told_of.add(one)
+                sys.stderr.write(
+                    f"error: answers about a person who is forgotten are not removed yet: {one}\n"
+                )
 
     def _settle(self, factory: Factory) -> None:
         """Make feedback of labels that annotators gave before something was interrupted."""
