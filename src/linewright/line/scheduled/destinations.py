@@ -230,7 +230,7 @@ def _write_csv(undelivered: Undelivered, file: BinaryIO) -> None:
 
 
 def quarantine_of(name: str) -> str:
-    """Return the file of rows that broke the contract, beside one of answers."""
+    """Return the file of rows that broke the contract, next to one of answers."""
     return f"{name.rpartition('.')[0]}.quarantine.csv"
 
 
