@@ -58,6 +58,7 @@ from linewright.line.maintenance.problem import Problem, problem_of
 from linewright.line.maintenance.referenced_artifacts import clock_of_files, drop_features, unnamed
 from linewright.line.maintenance.references import DIGEST
 from linewright.line.maintenance.retention import marks_of, unfinished
+from linewright.line.maintenance.unfinished_files import remove_unfinished
 from linewright.line.predict.sql_columns import rows_with_made
 from linewright.line.record.chained_files import end_of_changes
 from linewright.line.record.checkpoint import Digested
@@ -77,7 +78,7 @@ from linewright.line.runs.run_log import forget_logs
 from linewright.line.scheduled.undelivered import forget_undelivered, held_all_undelivered
 from linewright.line.sealed_parquet import write_segment
 from linewright.line.spec import LineSpec
-from linewright.line.views.sources import all_sources
+from linewright.line.views.sources import readable_sources
 from linewright.model.facts import Package, Registered, Trained
 from linewright.people.annotations import Annotations, row_name
 from linewright.people.facts import RowsAnnotated
@@ -536,7 +537,7 @@ class _Look:
 
     def _queries_of_views(self) -> set[str]:
         """Return the digests of the queries of the sources with a history that its feature views have."""
-        sources = all_sources(self.factory, self.spec).values()
+        sources = readable_sources(self.factory, self.spec).values()
         return {query_digest(cast("SqlSource", one)) for one in sources if one.has_history}
 
     def _is_row(self, row: Mapping[str, Any], found: _Found) -> bool:
@@ -624,6 +625,8 @@ def _carry_out(
     labels = _once(factory, _Look(factory, spec, known, subject), found, named)
     _forget_copies(factory, line, found.ids)
     forget_undelivered(factory, line)
+    remove_unfinished(factory, line)
+    _forget_sent_files(factory, text)
     forget_in_views(factory, line)
     _forget_pictures(factory, files)
     factory.labels_of(line).shrink()
@@ -834,6 +837,13 @@ def _forget_copies(factory: Factory, line: str, ids: Collection[str]) -> None:
                 _write_over(factory, line, path, frames)
 
 
+def _forget_sent_files(factory: Factory, text: str) -> None:
+    """Remove the files of clients in which the value stands; who sent one sends it again, or it would go within a day."""
+    for path in sorted(factory.client_files.glob("*/*")):
+        if len(text) >= _SHORTEST and path.is_file() and _stands_in(path, text):
+            path.unlink(missing_ok=True)
+
+
 def _forget_pictures(factory: Factory, pictures: Collection[str]) -> None:
     """Remove the pictures that nothing else names, and their numbers; one that comes again meanwhile stays."""
     before = clock_of_files(factory)
@@ -915,7 +925,7 @@ def _overlapping(file: Any, longest: int) -> Iterator[bytes]:
 def _sources(factory: Factory, spec: LineSpec) -> set[Path]:
     """Return the files that a line reads."""
     named: set[Path] = set()
-    for source in (*all_sources(factory, spec).values(), *own_sources(spec)):
+    for source in (*readable_sources(factory, spec).values(), *own_sources(spec)):
         for written in source.local_files:
             with suppress(RequestError):
                 named |= set(files_of(written, factory.root, ""))
@@ -934,7 +944,7 @@ def _others(factory: Factory, spec: LineSpec) -> set[Path]:
 def _unread(factory: Factory, spec: LineSpec) -> Iterator[str]:
     """Name the sources that are elsewhere: a line only reads them."""
     own = {f"predict.{name}": job.source for name, job in spec.predict.items() if job.source is not None}
-    for name, source in {**all_sources(factory, spec), **own}.items():
+    for name, source in {**readable_sources(factory, spec), **own}.items():
         if isinstance(source, DltSource) or (not source.local_files and not isinstance(source, PushSource)):
             yield f"{name}: {source.describe()}"
 

@@ -4,12 +4,14 @@ Rows that were sent are the factory's: what one line forgets goes for all lines 
 """
 
 from collections.abc import Callable, Generator, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Any, NamedTuple
 
 import msgspec
 
 from linewright.data.spec import PushSource, SourceSpec
+from linewright.errors import Corrupt
+from linewright.features.views.records import ENDING, FOLDER, Records
 from linewright.line.factory import Factory
 from linewright.line.facts import Accepted, Declared, Forgotten, Shortened
 from linewright.line.record.chained_files import (
@@ -21,8 +23,9 @@ from linewright.line.record.chained_files import (
     name_of_sent,
     names_of,
 )
+from linewright.line.retention.forgotten_in_views import views_of
 from linewright.line.spec import LineSpec
-from linewright.line.views.sources import all_sources
+from linewright.line.views.sources import readable_sources
 from linewright.people.annotations import Annotations
 from linewright.store.changes import Chained
 from linewright.store.pushed_rows import ForgottenText, PushedRows
@@ -46,8 +49,19 @@ def sent_sources(factory: Factory, spec: LineSpec) -> dict[str, bool]:
     declared = {one.declared for one in metadata.events(Accepted, line=spec.line)}
     specs = [spec, *(LineSpec.model_validate(metadata.get(one, Declared).spec) for one in declared)]
     own = {one.push for one in specs for one in own_sources(one) if isinstance(one, PushSource)}
-    views = {one.push for one in all_sources(factory, spec).values() if isinstance(one, PushSource)}
+    views = {one.push for one in readable_sources(factory, spec).values() if isinstance(one, PushSource)}
+    # Records know it of a view whose file is gone.
+    views |= set(_pushed_to_views(factory, spec.line))
     return {name: name in own for name in sorted(own | views)}
+
+
+def _pushed_to_views(factory: Factory, line: str) -> Iterator[str]:
+    views = views_of(factory, line)
+    for path in sorted((factory.state / FOLDER).glob(f"*{ENDING}")):
+        with suppress(FileNotFoundError, Corrupt):
+            header = Records(path).header
+            if header.push is not None and header.facts.view in views:
+                yield header.push
 
 
 def readers_of_sent(factory: Factory, line: str, sources: Mapping[str, bool]) -> set[str]:

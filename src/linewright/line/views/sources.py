@@ -1,6 +1,6 @@
 """What the feature views of a line read, and the digest of it."""
 
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from itertools import chain
 from pathlib import Path
@@ -178,7 +178,19 @@ def all_sources(factory: Factory, spec: LineSpec) -> Mapping[str, SourceSpec]:
     NotFound, SpecError
         If a view is not there, or its file is wrong.
     """
-    views = read_views(factory.root, spec.features)
+    return _named(spec, read_views(factory.root, spec.features))
+
+
+def readable_sources(factory: Factory, spec: LineSpec) -> Mapping[str, SourceSpec]:
+    """Return them as `all_sources` does, without those of views whose file is gone or wrong."""
+    views = list[ViewSpec]()
+    for name in spec.features:
+        with suppress(LinewrightError):
+            views.append(read_view(factory.root, name))
+    return _named(spec, views)
+
+
+def _named(spec: LineSpec, views: Iterable[ViewSpec]) -> Mapping[str, SourceSpec]:
     of_views = {
         word + view.view: source
         for view in views

@@ -45,7 +45,7 @@ class ScratchFolder:
         home = scratch_of(root)
         home.mkdir(parents=True, exist_ok=True)
         self.path = Path(tempfile.mkdtemp(dir=home, prefix=_PREFIX))
-        _clean(home, before=self.path.stat().st_mtime - _BEGINS_S)
+        remove_ended(home, before=self.path.stat().st_mtime - _BEGINS_S)
         lock = os.open(self.path / _LOCK, os.O_WRONLY | os.O_CREAT, 0o600)
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         self.remove = weakref.finalize(self, _remove, self.path, lock)
@@ -73,7 +73,7 @@ def _remove(folder: Path, lock: int) -> None:
     os.close(lock)
 
 
-def _clean(home: Path, *, before: float) -> None:
+def remove_ended(home: Path, *, before: float) -> None:
     """Remove the folders of processes that have ended; one that was made since may not be locked yet."""
     for folder in home.glob(f"{_PREFIX}*"):
         with suppress(OSError):
