@@ -16,15 +16,18 @@ from typing import Any, NamedTuple
 
 import msgspec
 import polars as pl
+import pyarrow as pa
 import pytest
 from templates import copied, made_once
 
 from linewright.data.dataset.blobs import blobs_of, instead_of
 from linewright.features.views.records import records_path
+from linewright.interfaces.cli.render.dispatch import result_text
 from linewright.interfaces.http.replies import Reply, SqliteReplies
 from linewright.line.factory import Factory
 from linewright.line.facts import Accepted
 from linewright.line.maintenance.backup import make_backup
+from linewright.line.maintenance.find_text import TextSearch
 from linewright.line.maintenance.forget import forget
 from linewright.line.maintenance.references import needs_of
 from linewright.line.maintenance.verify import verify_factory
@@ -510,3 +513,53 @@ def test_the_next_model_keeps_no_row_of_hers(full: Factory) -> None:
 
     assert 3 == len(full.metadata.versions(LINE))
     assert not any(text in held for texts in WANTED.values() for text in texts)
+
+
+def packed_files(folder: Path) -> dict[str, Path]:
+    """Write her into files of the user's, none of which has her as plain bytes."""
+    frame, text = (
+        pl.DataFrame({"in": [[f"{number * 7919 % 10_007}, {HER}"] for number in range(2_000)]}),
+        f"person\n{HER}\n".encode() * 40,
+    )
+    files = {name: folder / name for name in ("a.csv.gz", "b.csv.zst", "c.arrow", "d.zip", "e.tar", "f.db")}
+    files["a.csv.gz"].write_bytes(gzip.compress(text))
+    files["b.csv.zst"].write_bytes(pa.compress(text, "zstd", asbytes=True))
+    frame.write_ipc(files["c.arrow"], compression="zstd")
+    with zipfile.ZipFile(files["d.zip"], "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("more.csv", text)
+    frame.write_parquet(folder / "rows", compression="zstd", statistics=False)
+    with tarfile.open(files["e.tar"], "w") as tar:
+        tar.add(folder / "rows", "rows.parquet")
+    (folder / "rows").unlink()
+    with closing(sqlite3.connect(files["f.db"], isolation_level=None)) as database:
+        database.execute("PRAGMA page_size = 512")
+        database.execute("CREATE TABLE notes (text TEXT)")
+        for after in range(980, 1030):  # one of them is cut by the end of a page
+            database.execute("DELETE FROM notes")
+            database.execute("VACUUM")
+            database.execute("INSERT INTO notes VALUES (?)", (f"{'.' * 440} {HER} {'.' * after}",))
+            if HER.encode() not in files["f.db"].read_bytes():
+                break
+    assert [] == [name for name, path in files.items() if HER.encode() in path.read_bytes()]
+    return files
+
+
+def test_files_that_are_packed_are_named_too(full: Factory) -> None:
+    """Who reads that nothing is left believes it; what cannot be looked into is said to be so."""
+    files = packed_files(full.root)
+    closed = full.root / "old.7z"
+    closed.write_bytes(b"7z\xbc\xaf\x27\x1c" + bytes(range(200)))
+    done = forget(full, LINE, HER, dry_run=True)
+
+    assert {str(one) for one in files.values()} <= {*done.files}
+    assert (str(closed),) == done.unsearched
+    assert f"cannot be searched, and may have it: {closed}" in str(result_text(done))
+
+
+def test_an_id_is_found_in_all_ways_that_it_is_spelled(tmp_path: Path) -> None:
+    """Libraries write the letters of other alphabets as escapes, and addresses as percents."""
+    path = tmp_path / "log"
+    for spelled in ("José-1", r"Jos\u00e9-1", "Jos%C3%A9-1"):
+        path.write_text(f'{{"person": "{spelled}"}}')
+
+        assert [path] == [*TextSearch("José-1").among({path})]

@@ -1,5 +1,6 @@
 """Finding texts as whole words: not inside of longer runs of ASCII letters, digits and underscores."""
 
+import json
 import re
 from collections.abc import Collection, Iterator
 from functools import lru_cache
@@ -36,6 +37,8 @@ class WholeWords:
 
     def __init__(self, texts: Collection[str]) -> None:
         spelled = {each for text in texts if text for each in _spellings(text)}
+        self.longest = max((len(one.encode()) for one in spelled), default=0)
+        """Bytes of the longest spelling."""
         self._words = [one.encode() for one in sorted(spelled)]
         self._by_run: dict[bytes, list[bytes]] = {}
         for one in self._words:
@@ -65,4 +68,4 @@ def _pattern(word: bytes) -> re.Pattern[bytes]:
 
 
 def _spellings(text: str) -> set[str]:
-    return {text, msgspec.json.encode(text).decode()[1:-1], quote(text, safe="")}
+    return {text, msgspec.json.encode(text).decode()[1:-1], json.dumps(text)[1:-1], quote(text, safe="")}

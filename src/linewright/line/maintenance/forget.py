@@ -6,7 +6,6 @@ without it, and last what is in the place of something comes there, and the byte
 """
 
 import os
-import re
 import sqlite3
 from collections.abc import Collection, Generator, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager, suppress
@@ -37,6 +36,7 @@ from linewright.engine.run_notes import remove_notes
 from linewright.errors import Corrupt, LinewrightError, NotFound, RequestError, SpecError, Transient
 from linewright.line.factory import Factory
 from linewright.line.facts import Accepted, Declared, Finished, Forgotten
+from linewright.line.maintenance.find_text import TextSearch
 from linewright.line.maintenance.forget_features import find_in_views, forget_in_views
 from linewright.line.maintenance.forget_free_text import (
     NamedInRecord,
@@ -95,18 +95,42 @@ from linewright.store.files.names import line_path
 from linewright.store.pushed_rows import FOLDER as PUSH
 from linewright.store.pushed_rows import ForgottenText
 from linewright.store.values import digest_of_bytes
-from linewright.text.whole_words import WholeWords, pattern_of
+from linewright.text.whole_words import WholeWords
 
 _BATCH = 2_000
 """Predictions that are looked at at once."""
 _REMEMBERED = 200_000
 """Hashes that are remembered while the log is gone through; some hundred bytes each."""
-_BLOCK = 2**20
-_SHORTEST = 5
-"""Characters of a text that can be looked for in all files: shorter ones stand everywhere for something else."""
-_PARQUET = b"PAR1"
-_TABLES = frozenset({".csv", ".parquet", ".jsonl", ".ndjson", ".tsv", ".txt", ".tar", ".sqlite", ".db"})
+_TABLES = frozenset(
+    {
+        ".csv",
+        ".parquet",
+        ".jsonl",
+        ".ndjson",
+        ".tsv",
+        ".txt",
+        ".tar",
+        ".sqlite",
+        ".db",
+        ".gz",
+        ".bz2",
+        ".xz",
+        ".zst",
+        ".zip",
+        ".7z",
+        ".xlsx",
+        ".arrow",
+        ".feather",
+        ".ipc",
+        ".orc",
+        ".avro",
+    }
+)
 """Endings of files of the user's own that are looked through beside the sources: tables, answers of `predict`, backups."""
+
+
+_BACKUP_DRAFT = "draft"
+"""Name of a backup that a kill left, see `backup`."""
 
 
 class Forgot(msgspec.Struct, frozen=True, kw_only=True):
@@ -150,6 +174,9 @@ class Forgot(msgspec.Struct, frozen=True, kw_only=True):
     """Places that scheduled predictions wrote answers to and that had rows of the person, are not there any more, or were not reached."""
     unread: tuple[str, ...] = ()
     """Sources in databases, buckets and services, which are not looked at: the person may stand there still."""
+
+    unsearched: tuple[str, ...] = ()
+    """Files that may have it: they are packed in a way that is not read here, damaged, or too large."""
 
     @property
     def is_something(self) -> bool:
@@ -231,6 +258,7 @@ def forget(factory: Factory, line: str, subject: str, *, dry_run: bool) -> Forgo
                 raise
             found, labels = _carry_out(factory, spec, known, one, text=text)
             comments = found.comments
+    search = TextSearch(text)
     return Forgot(
         line=line,
         predictions=len(found.ids),
@@ -241,9 +269,9 @@ def forget(factory: Factory, line: str, subject: str, *, dry_run: bool) -> Forgo
         learned=tuple(found.learned),
         serving=tuple(one for one in found.learned if one in _serving(factory, line)),
         shared=tuple(sorted(found.shared)),
-        sources=tuple(_standing_in(_sources(factory, spec), text)),
-        files=tuple(_standing_in(_others(factory, spec) - _sources(factory, spec), text)),
-        left=() if dry_run else tuple(places_of(factory, text)),
+        sources=tuple(map(str, search.among(_sources(factory, spec)))),
+        files=tuple(map(str, search.among(_others(factory, spec) - _sources(factory, spec)))),
+        left=() if dry_run else tuple(places_of(factory, search)),
         dry_run=dry_run,
         views=of_views.views,
         records=of_views.records,
@@ -253,6 +281,7 @@ def forget(factory: Factory, line: str, subject: str, *, dry_run: bool) -> Forgo
         in_record=named_in_record(factory, {text, *found.keys}),
         outputs=found.outputs,
         unread=tuple(_unread(factory, spec)),
+        unsearched=tuple(search.unsearched),
     )
 
 
@@ -839,9 +868,8 @@ def _forget_copies(factory: Factory, line: str, ids: Collection[str]) -> None:
 
 def _forget_sent_files(factory: Factory, text: str) -> None:
     """Remove the files of clients in which the value stands; who sent one sends it again, or it would go within a day."""
-    for path in sorted(factory.client_files.glob("*/*")):
-        if len(text) >= _SHORTEST and path.is_file() and _stands_in(path, text):
-            path.unlink(missing_ok=True)
+    for path in TextSearch(text).among({*factory.client_files.glob("*/*")}):
+        path.unlink(missing_ok=True)
 
 
 def _forget_pictures(factory: Factory, pictures: Collection[str]) -> None:
@@ -872,7 +900,7 @@ def _forget_replies(factory: Factory, texts: Collection[str]) -> None:
 def _forget_notes(factory: Factory, line: str, text: str) -> None:
     """Remove what the engine notes of the line's runs that have ended, where the value stands among it: in an error, say."""
     path = factory.state / "engine.sqlite"
-    if len(text) >= _SHORTEST and path.is_file() and _stands_in(path, text):
+    if any(TextSearch(text).among({path})):
         ended = [one.run for one in factory.metadata.events(Finished, line=line)]
         remove_notes(factory.engine_url, ended)
 
@@ -880,46 +908,11 @@ def _forget_notes(factory: Factory, line: str, text: str) -> None:
 # Where the text stands
 
 
-def places_of(factory: Factory, text: str) -> Iterator[str]:
-    """Give the files of the state in which a text stands as a word, also inside of Parquet; none for one of fewer than 5 characters."""
-    if len(text) >= _SHORTEST:
-        factory.report(Progress(step="forget", says="searching all files of the state"))
-        for path in sorted(factory.state.rglob("*")):
-            if path.is_file() and not path.is_symlink() and _stands_in(path, text):
-                yield str(path.relative_to(factory.root))
-
-
-def _stands_in(path: Path, text: str) -> bool:
-    word = pattern_of(text)
-    with suppress(FileNotFoundError, PermissionError), path.open("rb") as file:
-        if file.read(len(_PARQUET)) == _PARQUET:
-            return _stands_in_parquet(path, word)
-        file.seek(0)
-        pattern = re.compile(word.encode())
-        return any(pattern.search(block) for block in _overlapping(file, len(text.encode()) + 2))
-    return False
-
-
-def _stands_in_parquet(path: Path, word: str) -> bool:
-    try:
-        frame = pl.read_parquet(path)
-    except pl.exceptions.PolarsError:  # damaged: `verify` tells
-        return False
-    pattern = re.compile(word.encode())
-    for column in frame.iter_columns():
-        if column.dtype == pl.Binary:
-            if any(pattern.search(value) for value in column.drop_nulls()):
-                return True
-        elif column.unique().cast(pl.String, strict=False).drop_nulls().str.contains(word).any():
-            return True
-    return False
-
-
-def _overlapping(file: Any, longest: int) -> Iterator[bytes]:
-    kept = b""
-    while block := file.read(_BLOCK):
-        yield kept + block
-        kept = block[-longest:]
+def places_of(factory: Factory, search: TextSearch) -> Iterator[str]:
+    """Give the files of the state in which a text stands."""
+    factory.report(Progress(step="forget", says="searching all files of the state"))
+    paths = {path for path in factory.state.rglob("*") if not path.is_symlink()}
+    yield from (str(path.relative_to(factory.root)) for path in search.among(paths))
 
 
 def _sources(factory: Factory, spec: LineSpec) -> set[Path]:
@@ -935,10 +928,14 @@ def _sources(factory: Factory, spec: LineSpec) -> set[Path]:
 
 def _others(factory: Factory, spec: LineSpec) -> set[Path]:
     """Return the tables in the factory's folder and in its `data`, but for scheduled answers: they are the user's own."""
-    found = {*factory.root.glob("*"), *(factory.root / "data").rglob("*")}
+    found = {
+        *factory.root.glob("*"),
+        *factory.root.glob(f".*/{_BACKUP_DRAFT}"),
+        *(factory.root / "data").rglob("*"),
+    }
     written = {factory.root / one.place for one in outputs_of(factory, spec)}
     found -= written | {path.with_name(f"{path.stem}.quarantine.csv") for path in written}
-    return {path for path in found if path.suffix in _TABLES}
+    return {path for path in found if path.suffix in _TABLES or path.name == _BACKUP_DRAFT}
 
 
 def _unread(factory: Factory, spec: LineSpec) -> Iterator[str]:
@@ -947,14 +944,6 @@ def _unread(factory: Factory, spec: LineSpec) -> Iterator[str]:
     for name, source in {**readable_sources(factory, spec), **own}.items():
         if isinstance(source, DltSource) or (not source.local_files and not isinstance(source, PushSource)):
             yield f"{name}: {source.describe()}"
-
-
-def _standing_in(paths: Collection[Path], text: str) -> Iterator[str]:
-    """Give those of some files in which a text stands as a word; none for one that is too short."""
-    if len(text) >= _SHORTEST:
-        for path in sorted(paths):
-            if path.is_file() and _stands_in(path, text):
-                yield str(path)
 
 
 def _serving(factory: Factory, line: str) -> set[str]:

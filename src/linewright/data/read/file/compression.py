@@ -65,7 +65,7 @@ def open_unpacked(path: Path, ratio: float) -> Generator[BinaryIO, None, None]:
             yield file
             return
         try:
-            with _opened(kind, file) as unpacked:
+            with unpack(kind, file) as unpacked:
                 yield cast("BinaryIO", _Counted(unpacked, ratio, path.stat().st_size))
         except (
             OSError,
@@ -132,7 +132,8 @@ def _open_zip(file: BinaryIO) -> Generator[BinaryIO, None, None]:
             yield cast("BinaryIO", unpacked)
 
 
-def _opened(kind: str, file: BinaryIO) -> AbstractContextManager[BinaryIO]:
+def unpack(kind: str, file: BinaryIO) -> AbstractContextManager[BinaryIO]:
+    """Open what is packed in a file in the way that `packing` tells."""
     match kind:
         case "gzip":
             return cast("BinaryIO", gzip.open(file))

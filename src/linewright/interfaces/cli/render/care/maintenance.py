@@ -151,6 +151,7 @@ def forgot_text(gone: Forgot) -> str:
         for source in gone.sources
     ]
     said += [f"  stands still in {file}, a file of yours" for file in gone.files]
+    said += [f"  cannot be searched, and may have it: {file}" for file in gone.unsearched]
     said += [
         f"  still found in {place}: what came about it meanwhile, what people wrote there, or a message on record"
         for place in gone.left
