@@ -503,16 +503,19 @@ def test_what_is_still_being_written_stays(full: Factory) -> None:
     assert young.exists()
 
 
-def test_the_next_model_keeps_no_row_of_hers(full: Factory) -> None:
-    """Models of before do, for their self-check; whoever wants none of them runs the line again."""
-    forget(full, LINE, HER, dry_run=False)
+def test_models_that_keep_rows_of_hers_are_named_and_the_next_keeps_none(full: Factory) -> None:
+    """A package tries test rows when it is loaded; who wants nothing of her to stay has to know in which they are."""
+    done = forget(full, LINE, HER, dry_run=False)
     execute_inline(full, LINE)
-    *_, newest = full.metadata.versions(LINE)
-    package = full.metadata.get(newest.digest, Package)
-    held = full.artifacts.get(package.golden) + full.artifacts.get(newest.digest)
+    packages = {
+        f"{LINE}@{one.version}": full.metadata.get(one.digest, Package)
+        for one in full.metadata.versions(LINE)
+    }
+    hold = {name for name, one in packages.items() if TOWN.encode() in full.artifacts.get(one.golden)}
 
-    assert 3 == len(full.metadata.versions(LINE))
-    assert not any(text in held for texts in WANTED.values() for text in texts)
+    assert {f"{LINE}@1", f"{LINE}@2"} == {*done.tried} == hold
+    assert f"keep test rows of it for their self-check: {LINE}@1, {LINE}@2" in str(result_text(done))
+    assert 3 == len(packages)
 
 
 def packed_files(folder: Path) -> dict[str, Path]:

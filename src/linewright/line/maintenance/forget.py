@@ -24,7 +24,7 @@ import polars as pl
 from linewright.data.dataset.blobs import blobs_of, instead_of, put_instead
 from linewright.data.dataset.split import identities
 from linewright.data.dataset.version import put_emptied, read_chunk
-from linewright.data.facts import TRAIN, Chunk, Dataset, Ingested, Quarantine, SourceHistory, Split
+from linewright.data.facts import TEST, TRAIN, Chunk, Dataset, Ingested, Quarantine, SourceHistory, Split
 from linewright.data.history.read import query_digest
 from linewright.data.history.versions import put_versions, read_blob
 from linewright.data.read.batches import fields_of
@@ -80,6 +80,7 @@ from linewright.line.sealed_parquet import write_segment
 from linewright.line.spec import LineSpec
 from linewright.line.views.sources import readable_sources
 from linewright.model.facts import Package, Registered, Trained
+from linewright.model.package.model import read_golden
 from linewright.people.annotations import Annotations, row_name
 from linewright.people.facts import RowsAnnotated
 from linewright.people.preferences import forget_views
@@ -177,6 +178,9 @@ class Forgot(msgspec.Struct, frozen=True, kw_only=True):
 
     unsearched: tuple[str, ...] = ()
     """Files that may have it: they are packed in a way that is not read here, damaged, or too large."""
+
+    tried: tuple[str, ...] = ()
+    """Models, as LINE@VERSION, whose packages keep features of their rows, to try when they are loaded."""
 
     @property
     def is_something(self) -> bool:
@@ -282,6 +286,7 @@ def forget(factory: Factory, line: str, subject: str, *, dry_run: bool) -> Forgo
         outputs=found.outputs,
         unread=tuple(_unread(factory, spec)),
         unsearched=tuple(search.unsearched),
+        tried=tuple(found.tried),
     )
 
 
@@ -371,6 +376,7 @@ class _Found:
     sent: int = 0
     """Rows that were sent to sources."""
     learned: list[str] = field(default_factory=list[str])
+    tried: list[str] = field(default_factory=list[str])
     shared: set[str] = field(default_factory=set[str])
     outputs: tuple[OutputWithout, ...] = ()
 
@@ -594,21 +600,26 @@ class _Look:
         metadata = self.factory.metadata
         for line in sorted({self.spec.line, *found.shared}):
             for one in metadata.events(Registered, line=line):
-                trained = metadata.get(metadata.get(one.package, Package).trained, Trained)
-                if _has_trained(self.factory, trained, found):
+                package = metadata.get(one.package, Package)
+                those, parts = _their_rows(self.factory, metadata.get(package.trained, Trained), found)
+                if (parts[those] == TRAIN).any():
                     found.learned.append(f"{line}@{one.model}")
+                with suppress(NotFound, Corrupt):  # `verify` tells
+                    tried = len(read_golden(package, self.factory.artifacts.get).rows)
+                    if np.isin(np.flatnonzero(parts == TEST)[:tried], those).any():
+                        found.tried.append(f"{line}@{one.model}")
 
 
-def _has_trained(factory: Factory, trained: Trained, found: _Found) -> bool:
-    metadata = factory.metadata
-    dataset, start, those = metadata.get(trained.dataset, Dataset), 0, list[int]()
-    for chunk in dataset.chunks:
+def _their_rows(factory: Factory, trained: Trained, found: _Found) -> tuple[np.ndarray, np.ndarray]:
+    """Return the numbers of the person's rows in the dataset version of a model, and the part of each row of it."""
+    metadata, start, those = factory.metadata, 0, list[int]()
+    for chunk in metadata.get(trained.dataset, Dataset).chunks:
         those += [start + row for row in found.rows.get(chunk.content, ())]
         start += chunk.rows
     if not those:
-        return False
-    parts = np.frombuffer(factory.artifacts.get(metadata.get(trained.split, Split).parts), dtype=np.uint8)
-    return bool((parts[those] == TRAIN).any())
+        return np.empty(0, np.int64), np.empty(0, np.uint8)
+    parts = factory.artifacts.get(metadata.get(trained.split, Split).parts)
+    return np.array(those), np.frombuffer(parts, dtype=np.uint8)
 
 
 # Carrying it out

@@ -141,6 +141,8 @@ def forgot_text(gone: Forgot) -> str:
         said.append(
             f"  still {'answers' if len(gone.serving) == 1 else 'answer'} with it: {', '.join(gone.serving)}"
         )
+    if gone.tried:
+        said.append(f"  keep test rows of it for their self-check: {', '.join(gone.tried)}")
     if gone.shared:
         said.append(f"  the same rows are read by: {', '.join(gone.shared)}")
     if gone.views:
