@@ -402,12 +402,6 @@ STAYS = {
     "your files": ({"id", "key", "value"}, "`forget` names them"),
 }
 """What of her is found afterwards, and why."""
-UNTIL_MERGED: dict[str, set[str]] = {
-    "comments and reasons": {"id", "key", "value"},
-    "the rest of the record": {"id", "key"},  # the pages of the same file
-    "delivered answers": {"id", "key"},
-}
-"""What is being mended elsewhere."""
 
 
 def kind_of(name: str) -> str | None:
@@ -459,9 +453,8 @@ def test_she_is_nowhere_but_where_the_page_says(full: Factory) -> None:
     """The promise is about every byte: as it lies on the disk, and as it is read; each kind held her before."""
     assert KINDS.keys() - HOLDS_NOBODY == kinds_with_her(full).keys()
     done = forget(full, LINE, HER, dry_run=False)
-    stays = {kind: {*what, *UNTIL_MERGED.get(kind, ())} for kind, (what, _) in STAYS.items()}
 
-    assert {**UNTIL_MERGED, **stays} == kinds_with_her(full)
+    assert {kind: what for kind, (what, _) in STAYS.items()} == kinds_with_her(full)
     assert {".linewright/metadata.sqlite"} >= {*done.left}
     assert () == verify_factory(full).problems
 
@@ -490,7 +483,7 @@ def test_a_line_and_a_view_whose_files_are_gone_forget_too(full: Factory) -> Non
     forget(full, LINE, HER, dry_run=False)
     still = kinds_with_her(full)
 
-    assert set() == still.keys() - STAYS.keys() - UNTIL_MERGED.keys()
+    assert set() == still.keys() - STAYS.keys()
     assert () == verify_factory(full).problems
 
 

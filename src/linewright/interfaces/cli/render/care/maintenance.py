@@ -1,11 +1,13 @@
 """What caring for a factory gave: is it well, is it whole, a copy, what was freed, who was forgotten."""
 
 import shlex
+from collections.abc import Iterator
 
 from linewright.interfaces.cli.render.dispatch import renderer
 from linewright.line.maintenance.backup import BackedUp
 from linewright.line.maintenance.doctor import Examined
 from linewright.line.maintenance.forget import Forgot
+from linewright.line.maintenance.forget_outputs import OutputWithout
 from linewright.line.maintenance.gc import Freed
 from linewright.line.maintenance.problem import how_many, in_bytes, problem_in_words
 from linewright.line.maintenance.restore import Restored
@@ -120,6 +122,30 @@ def used_text(used: ApprovalUsed) -> str:
     )
 
 
+def _of_output(one: OutputWithout, verb: str) -> str:
+    if one.problem is not None:
+        return f"  not reached, and tried again: {one.place}: {one.problem.what}; {one.problem.next}"
+    if one.is_gone:
+        return f"  answers were written to {one.place}, which is not there any more: look where they went"
+    return f"  {count(one.rows, 'row')} of answers {verb} from {one.place}"
+
+
+def _where_it_stays(gone: Forgot) -> Iterator[str]:
+    for source in gone.sources:
+        yield f"  stands still in {source}, which the line reads: it is passed over there, remove it yourself"
+    for file in gone.files:
+        yield f"  stands still in {file}, a file of yours"
+    for file in gone.unsearched:
+        yield f"  cannot be searched, and may have it: {file}"
+    for place in gone.left:
+        yield f"  still found in {place}: what came about it meanwhile, what people wrote there, or a message on record"
+    if gone.in_record:
+        kinds = ", ".join(f"{one.entries} {one.kind}" for one in gone.in_record)
+        yield f"  named in the sealed record, which cannot be changed: {kinds}"
+    for source in gone.unread:
+        yield f"  not looked at: {source}; the line only reads it"
+
+
 @renderer.register
 def forgot_text(gone: Forgot) -> str:
     """Say what went, who learned from it, and what to do."""
@@ -148,31 +174,8 @@ def forgot_text(gone: Forgot) -> str:
     if gone.views:
         many = f", {count(gone.records, 'record')} {verb}" if gone.records else ""
         said.append(f"  feature views leave it out, for all lines: {', '.join(gone.views)}{many}")
-    said += [
-        f"  stands still in {source}, which the line reads: it is passed over there, remove it yourself"
-        for source in gone.sources
-    ]
-    said += [f"  stands still in {file}, a file of yours" for file in gone.files]
-    said += [f"  cannot be searched, and may have it: {file}" for file in gone.unsearched]
-    said += [
-        f"  still found in {place}: what came about it meanwhile, what people wrote there, or a message on record"
-        for place in gone.left
-    ]
-    if gone.in_record:
-        kinds = ", ".join(f"{one.entries} {one.kind}" for one in gone.in_record)
-        said.append(f"  named in the sealed record, which cannot be changed: {kinds}")
-    for one in gone.outputs:
-        if one.problem is not None:
-            said.append(
-                f"  not reached, and tried again: {one.place}: {one.problem.what}; {one.problem.next}"
-            )
-        elif one.is_gone:
-            said.append(
-                f"  answers were written to {one.place}, which is not there any more: look where they went"
-            )
-        else:
-            said.append(f"  {count(one.rows, 'row')} of answers {verb} from {one.place}")
-    said += [f"  not looked at: {source}; the line only reads it" for source in gone.unread]
+    said += [_of_output(one, verb) for one in gone.outputs]
+    said += _where_it_stays(gone)
     if gone.learned:
         said.append(f"Next: linewright run {gone.line} trains without it")
     return "\n".join(said)
