@@ -1,4 +1,4 @@
-"""What one member holds of the control plane: a share that leaves the memory, files and streams of the others alone."""
+"""What one client holds of a server: a share that leaves the memory, files, streams and connections of the others alone."""
 
 import json
 import socket
@@ -13,6 +13,9 @@ from typing import Any
 import httpx
 import pytest
 from control import memory_kib
+from planes import LIVE, PLANES, PREDICT, ROW, answer_on, ask_on, request, running
+
+from linewright.serve.http.connections import Connections, Room
 
 SERVE = """
 import sys
@@ -207,3 +210,69 @@ def test_bodies_of_writes_that_are_held_are_few_bytes_of_each_member(plane):
 
     assert 8 == refused
     assert other.status_code in {404, 422}, other.text
+
+
+def another_client(port: int) -> socket.socket:
+    """Connect from another address of this machine."""
+    return socket.create_connection(("127.0.0.1", port), timeout=20, source_address=("127.0.0.2", 0))
+
+
+@pytest.mark.parametrize("kind", PLANES)
+def test_connections_of_one_address_close_its_own_and_not_those_of_others(tmp_path, kind):
+    """Whoever opened enough of them closed those of everybody who had been idle for longer."""
+    with running(kind, tmp_path / "f", files=(256, 256)) as plane, ExitStack() as held:
+        other = held.enter_context(another_client(plane.port))
+        ask = request("GET", LIVE[kind], host=f"127.0.0.1:{plane.port}")
+        other.sendall(ask)
+        first = answer_on(other)
+        for _ in range(300):
+            held.enter_context(plane.connect()).sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\nX: ")
+        same = plane.ask()[0]
+        other.sendall(ask)
+        again = answer_on(other)
+
+    assert [200] * 3 == [first, same, again]
+
+
+def test_bodies_of_one_client_leave_the_memory_and_the_answers_of_others(tmp_path):
+    """Thirty of them were all bytes of bodies that an endpoint keeps, so that it refused the smallest request of everybody."""
+    body = f'{{"rows": [{ROW}]}}' + " " * (1 << 20)
+    head = b"POST %s HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 10000000\r\n\r\n"
+    with running("data", tmp_path / "f") as plane, ExitStack() as held:
+        assert 200 == plane.ask("POST", PREDICT, body, "Content-Type: application/json")[0]
+        before = plane.memory()
+        for _ in range(30):
+            connection = held.enter_context(another_client(plane.port))
+            connection.sendall(head % PREDICT.encode() + bytes(9_000_000))
+        grown = plane.memory() - before
+        json_ = "Content-Type: application/json"
+        theirs = plane.ask("POST", PREDICT, body, json_)[0]
+        connection.sendall(bytes(1_000_000))
+        refused = answer_on(connection)
+        connection = another_client(plane.port)
+        small = ask_on(connection, plane.port, "POST", PREDICT, f'{{"rows": [{ROW}]}}', json_)[0]
+
+    assert grown < 64
+    assert (200, 429, 200) == (theirs, refused, small)
+
+
+def test_connections_of_a_proxy_are_those_of_many_clients():
+    """It names them with each request only; so it has as many as there may be."""
+
+    class Held:
+        holder = ""
+
+        def make_room(self) -> None:
+            raise AssertionError
+
+        read_on = make_room
+
+    places = Connections(lambda _: None, None, lambda address: address == "192.0.2.1")
+
+    for address, room in (("192.0.2.1", Room.TAKEN), ("192.0.2.7", Room.REFUSED)):
+        entered = [Held() for _ in range(places.most_each + 1)]
+        rooms = [places.enter(each, (address, 1)) for each in entered]
+        assert [Room.TAKEN] * places.most_each == rooms[:-1]
+        assert room is rooms[-1]
+        for each in entered:
+            places.leave(each)

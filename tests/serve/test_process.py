@@ -181,8 +181,11 @@ def test_a_client_that_does_not_read_its_answer_is_dropped(claims, start):
 LARGE = json.dumps({"rows": [{**ROW, "PolicyNumber": "k" * 900}] * 10_000}).encode()
 
 
-def ask_without_reading(address, headers: bytes = b"", body: bytes = LARGE) -> socket.socket:
+def ask_without_reading(
+    address, headers: bytes = b"", body: bytes = LARGE, client: str = "127.0.0.1"
+) -> socket.socket:
     connection = socket.socket()
+    connection.bind((client, 0))
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     connection.settimeout(10)
     connection.connect(address)
@@ -218,7 +221,7 @@ def unsent_to(connection: socket.socket) -> int:
 def test_answers_that_nobody_reads_do_not_fill_the_memory(claims, start):
     """Their bytes count until they are sent: what is too much is refused, and small requests go on."""
     endpoint = start(claims.state, linger_s=4.0, body_memory=24 * 2**20)
-    slow = [ask_without_reading(endpoint.address) for _ in range(2)]
+    slow = [ask_without_reading(endpoint.address, client=f"127.0.0.{each}") for each in (2, 3)]
     rows = 'linewright_rows_total{line="claims",version="1"} 20000'
     endpoint.wait_for(lambda: rows in endpoint.ask("GET", "/metrics")[2])
     status, headers, answer = endpoint.ask("POST", "/v1/lines/claims/predict", LARGE)

@@ -2,7 +2,7 @@
 
 import ssl
 from functools import cached_property
-from ipaddress import ip_address, ip_network
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import Any
 
 import msgspec
@@ -113,12 +113,13 @@ class Reach(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         """Whether an address may connect: behind a proxy that ends TLS, the proxy alone, and this machine."""
         if not self.proxies or self.tls_cert:
             return True
-        try:
-            found = ip_address(peer.partition("%")[0])
-        except ValueError:
-            return False
-        mapped = getattr(found, "ipv4_mapped", None) or found
-        return mapped.is_loopback or any(mapped in network for network in self._networks)
+        address = _address(peer)
+        return (address is not None and address.is_loopback) or self.forwards(peer)
+
+    def forwards(self, peer: str) -> bool:
+        """Whether an address is a declared proxy's, which asks for many clients."""
+        address = _address(peer) if self.proxies else None
+        return address is not None and any(address in network for network in self._networks)
 
     def url(self, host: str, port: int) -> str:
         """Return the address of a server as people write it.
@@ -163,3 +164,11 @@ class Reach(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         """Take a certificate that was renewed; to be called now and then."""
         if self.certificate is not None:
             self.certificate.follow()
+
+
+def _address(peer: str) -> IPv4Address | IPv6Address | None:
+    try:
+        found = ip_address(peer.partition("%")[0])
+    except ValueError:
+        return None
+    return getattr(found, "ipv4_mapped", None) or found

@@ -392,7 +392,7 @@ def serve_control(
     server = _Server(
         uvicorn.Config(
             Cors(app, reach.origins, app.methods_of_pages) if reach.origins else app,
-            http=bounded(admits=reach.admits),
+            http=bounded(reach),
             loop=LOOP,
             log_config=None,
             log_level="error",

@@ -25,7 +25,7 @@ from linewright.interfaces.http.rate_limit import RateLimit
 from linewright.interfaces.http.replies import Replies, Reply
 from linewright.serve.access.authenticate import Authenticator
 from linewright.serve.access.rights import Identity
-from linewright.serve.access.shares import Shares
+from linewright.serve.access.shares import Shares, client_by_address
 from linewright.serve.origin import our_host, require_own_page
 
 Message = MutableMapping[str, Any]
@@ -206,7 +206,7 @@ class Guard:
         try:
             identity = identify(self._authenticator, scope)
         except Unauthenticated:
-            self._rate_limit.require(f"address {(scope.get('client') or ('',))[0]}")
+            self._rate_limit.require(client_by_address(scope))
             raise
         if scope["path"] not in self._rate_limit.free:
             self._rate_limit.require(identity.member or identity.actor)
@@ -214,7 +214,7 @@ class Guard:
 
     async def _body(self, scope: MutableMapping[str, Any], receive: Receive, held: ExitStack) -> bytes:
         identity: Identity | None = scope.get(_IDENTITY)
-        client = f"address {(scope.get('client') or ('',))[0]}" if identity is None else identity.client
+        client = client_by_address(scope) if identity is None else identity.client
         too_large = _Refused(
             413, RequestError("the body is too large", allowed=f"at most {BODY_LIMIT:,} bytes")
         )

@@ -1,8 +1,10 @@
 """What clients hold of something scarce at one time: so much each, and so much in all."""
 
 from collections import Counter
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
+from ipaddress import IPv6Address, ip_network
+from typing import Any
 
 from linewright.errors import TooMany, Transient
 
@@ -89,3 +91,25 @@ class Shares:
         # A client that holds nothing takes no memory.
         if not self._held[client]:
             del self._held[client]
+
+
+def client_by_address(scope: Mapping[str, Any]) -> str:
+    """Return whose share a request uses that nobody is known of: an address's, as a declared proxy says it."""
+    return f"address {share_of_address((scope.get('client') or ('',))[0])}"
+
+
+def share_of_address(address: str) -> str:
+    """Return by what an address is counted: in IPv6 by its network, of which one client may have all addresses.
+
+    Examples
+    --------
+    >>> [share_of_address(one) for one in ("192.0.2.7", "2001:db8::1:7", "2001:db8::2:7", "::ffff:192.0.2.7", "fe80::1%eth0")]
+    ['192.0.2.7', '2001:db8::/64', '2001:db8::/64', '192.0.2.7', 'fe80::/64']
+    """
+    if ":" not in address:
+        return address
+    try:
+        found = IPv6Address(address.partition("%")[0])
+    except ValueError:  # what a proxy says may be anything
+        return address
+    return str(found.ipv4_mapped or ip_network((found, 64), strict=False))

@@ -24,6 +24,7 @@ from linewright.serve import process_metrics as process
 from linewright.serve.access.authenticate import Authenticator
 from linewright.serve.access.control_token import TOKEN_FILE, read_token
 from linewright.serve.access.rights import Permission
+from linewright.serve.access.shares import client_by_address
 from linewright.serve.feedback.store import Feedback
 from linewright.serve.http import oip, oip_binary, openapi
 from linewright.serve.http import predict as answer
@@ -328,18 +329,19 @@ class App:
                 if not is_out_of_files(error):
                     raise
                 response = to_refusal(too_many_files(), in_words=request.path.startswith(_PROTOCOL))
-            sent = await self._send(response, send, scope.get(SEND_AT_ONCE))
+            sent = await self._send(request, response, send)
         except Gone:
             sent = HUNG_UP
         finally:
             seconds = perf_counter() - begun
             self._metrics.count(request.line, request.version, sent.status, seconds, error=sent.error)
 
-    async def _send(self, response: Response, send: Send, at_once: SendAtOnce | None) -> Response:
+    async def _send(self, request: Request, response: Response, send: Send) -> Response:
         """Send an answer that the budget has room for, else a refusal; return what was sent."""
+        at_once: SendAtOnce | None = request.scope.get(SEND_AT_ONCE)
         if at_once is not None and response.send_at_once(at_once):
             return response
-        with self._budget.take() as take:
+        with self._budget.take(partial(self._client_of, request)) as take:
             try:
                 take(len(response.body))
             except Transient as error:
@@ -398,8 +400,7 @@ class App:
             with suppress(LinewrightError):  # its right has ended since
                 identity = self._authenticator.identify((given,))
                 return f"member {identity.member or identity.actor}"
-        client = request.scope.get("client")
-        return f"address {client[0] if client else ''}"
+        return client_by_address(request.scope)
 
     # Lines
 
@@ -576,7 +577,7 @@ class App:
     async def predict(self, request: Request, arguments: tuple[str, ...]) -> Response:
         """Answer rows."""
         live = self._answering(request, *arguments)
-        with self._budget.take() as take:
+        with self._budget.take(partial(self._client_of, request)) as take:
             # Only a whole request is worth loading a model, and keeping it: a body may take half a minute to come.
             columns: Sequence[RequestColumn] = ()
             if multipart.is_form(request.headers.get(b"content-type")):
@@ -631,7 +632,7 @@ class App:
     async def similar(self, request: Request, arguments: tuple[str, ...]) -> Response:
         """Answer which items go with some items."""
         live = self._answering(request, *arguments)
-        with self._budget.take() as take:
+        with self._budget.take(partial(self._client_of, request)) as take:
             body = await request.read_body(take, self._body_deadline_s)
             with self._gates.of(live.line) as gate:
                 gate.take(1)
@@ -644,7 +645,7 @@ class App:
     async def infer(self, request: Request, arguments: tuple[str, ...]) -> Response:
         """Answer tensors."""
         live = self._answering(request, *arguments)
-        with self._budget.take() as take:
+        with self._budget.take(partial(self._client_of, request)) as take:
             # The protocol's own clients name no type of what they send.
             body = await request.read_body(take, self._body_deadline_s, also=("", oip_binary.MEDIA_TYPE))
             with self._gates.of(live.line) as gate:
@@ -678,7 +679,7 @@ class App:
         package = (await self._form(live)).package
         labels = self._labels_of(live.line)
         idempotency_key = request.header(b"idempotency-key")
-        with self._budget.take() as take:
+        with self._budget.take(partial(self._client_of, request)) as take:
             body = await request.read_body(take, self._body_deadline_s)
             work = partial(answer.accept, labels, body, package, idempotency_key)
             with self._gates.of(live.line):
@@ -693,7 +694,7 @@ class App:
                 found=arguments[0],
                 hint=f"name it in a line file (`push: {arguments[0]}`), and let a command read it: linewright check LINE",
             )
-        with self._budget.take() as take:
+        with self._budget.take(partial(self._client_of, request)) as take:
             body = await request.read_body(take, self._body_deadline_s)
             return await _in_thread(
                 self._durable, partial(answer.push, pushed, body, self._views.reading(arguments[0]))

@@ -8,8 +8,12 @@ from contextlib import suppress
 from enum import Enum
 from typing import Any, Protocol
 
+from linewright.serve.access.shares import share_of_address
+
 MOST_CONNECTIONS = 4_000
 """Connections of one process, however many files it may open: each takes memory too, 16 KB idle and 0.8 MB where requests wait."""
+MOST_EACH = 500
+"""Of one client: half-sent heads of so many are below 64 MB."""
 FEWEST_CONNECTIONS = 16
 """So many are taken however few files are left: a server that nobody can reach is of no use."""
 RESERVE = 256
@@ -24,6 +28,9 @@ TURN_S = 0.05
 
 class Connection(Protocol):
     """A connection as it is seen here."""
+
+    holder: str
+    """Whose it is; `Connections.enter` says so."""
 
     def make_room(self) -> None:
         """Close at once."""
@@ -53,18 +60,27 @@ class Connections:
         Called with one JSON object about what was refused, at most once in `TOLD_EVERY_S`.
     admits
         Whether a client of this address may connect (default: each may).
+    forwards
+        Whether this address is a proxy's, whose connections are those of many clients (default: none is).
     """
 
     def __init__(
-        self, tell: Callable[[dict[str, object]], None], admits: Callable[[str], bool] | None = None
+        self,
+        tell: Callable[[dict[str, object]], None],
+        admits: Callable[[str], bool] | None = None,
+        forwards: Callable[[str], bool] = lambda _: False,
     ) -> None:
-        self._tell, self._admits = tell, admits
+        self._tell, self._admits, self._forwards = tell, admits, forwards
         files = open_file_limit()
         reserve = min(RESERVE, files // 2)
         self.most = max(FEWEST_CONNECTIONS, min(MOST_CONNECTIONS, files - reserve))
         """How many there may be; a quarter of the reserve more are told that there are too many."""
-        self._most_told = self.most + reserve // 4
+        self.most_each = max(FEWEST_CONNECTIONS, min(MOST_EACH, self.most * 3 // 4))
+        """How many one client may have; the rest is for others."""
+        self._more_told = reserve // 4
         self._number = 0
+        self._held: Counter[str] = Counter()
+        """By client."""
         self._idle: OrderedDict[Connection, None] = OrderedDict()
         self._stalled: OrderedDict[Connection, None] = OrderedDict()
         self._noted: Counter[str] = Counter()
@@ -74,27 +90,34 @@ class Connections:
         self._turn_timer: asyncio.TimerHandle | None = None
         """Ends a turn, or the pause after it."""
 
-    def enter(self, peer: Sequence[Any] | None = None) -> Room:
-        """Count one more, and close the one that is idle for longest where there is no room beside it.
+    def enter(self, connection: Connection, peer: Sequence[Any] | None = None) -> Room:
+        """Count one more; if that is one too many, close the one that is idle for longest, among those of a client that has too many.
 
         Parameters
         ----------
+        connection
+            The one that is counted.
         peer
             Address of the client, as sockets give it.
         """
+        address = str(peer[0]) if peer else ""
+        connection.holder = holder = "" if self._forwards(address) else share_of_address(address)
         self._number += 1
-        if self._admits is not None and not self._admits(str(peer[0]) if peer else ""):
+        self._held[holder] += 1
+        if self._admits is not None and not self._admits(address):
             self.note("not-the-proxy")
             return Room.DROPPED
-        if self._number <= self.most:
+        beyond, its_own = self._number - self.most, bool(holder) and self._held[holder] - self.most_each
+        if beyond <= 0 >= its_own:
             return Room.TAKEN
-        longest = next(iter(self._idle), None) or next(iter(self._stalled), None)
+        waiting = (each for all_ in (self._idle, self._stalled) for each in all_)
+        longest = next((each for each in waiting if its_own <= 0 or each.holder == holder), None)
         if longest is not None:
             self.note("closed-to-make-room")
             self.mark_busy(longest)  # it is still counted until it is closed, and is not closed twice
             longest.make_room()
             return Room.TAKEN
-        if self._number <= self._most_told:
+        if max(beyond, its_own) <= self._more_told:
             return Room.REFUSED
         self.note(Room.DROPPED.value)
         return Room.DROPPED
@@ -102,6 +125,9 @@ class Connections:
     def leave(self, connection: Connection) -> None:
         """Count one less."""
         self._number -= 1
+        self._held[connection.holder] -= 1
+        if not self._held[connection.holder]:
+            del self._held[connection.holder]
         self.mark_busy(connection)
         self.unmark_pipelining(connection)
 

@@ -25,6 +25,8 @@ class Counted(Protocol):
     """`None` until it is connected."""
     room: Room | None
     """Whether there is room for it, if it is counted already."""
+    holder: str
+    """Whose it is, if it is counted already."""
 
     @property
     def places(self) -> Connections:
@@ -46,11 +48,13 @@ class Handshake(asyncio.Protocol):
     def __init__(self, make: Callable[[], Counted], context: ssl.SSLContext) -> None:
         self._make, self._context = make, context
         self._transport: Any = None
+        self.holder = ""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Count it, and begin the handshake if there is room for one more."""
         self._transport, protocol = transport, self._make()
-        protocol.room = protocol.places.enter(transport.get_extra_info("peername"))
+        protocol.room = protocol.places.enter(self, transport.get_extra_info("peername"))
+        protocol.holder = self.holder
         if protocol.room is Room.DROPPED:
             protocol.places.leave(self)
             self._transport.abort()

@@ -18,6 +18,7 @@ from linewright.errors import LinewrightError, RequestError, Transient
 from linewright.serve.http.connections import Connections, Room, raise_file_limit
 from linewright.serve.http.request import BODY_IS_HERE, HEADERS, SEND_AT_ONCE, Header
 from linewright.serve.operator_log import tell_stderr
+from linewright.serve.reach import Reach
 
 HEAD_DEADLINE_S = 15.0
 """From the first byte of a request (or the connection) to the end of its headers."""
@@ -98,6 +99,7 @@ class BoundedProtocol(HttpToolsProtocol):
             "_refused",
             "_running",
             "_unread",
+            "holder",
             "room",
         ),
     )
@@ -125,6 +127,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._is_leaving = False
         self._default_headers: Sequence[Header] = ()
         self._default_lines = b""
+        self.holder = ""
         self.room: Room | None = None
         """Whether there is room for it, if it was counted during its handshake."""
 
@@ -137,7 +140,7 @@ class BoundedProtocol(HttpToolsProtocol):
         """Begin to wait for the first request, where there is room for one more client."""
         super().connection_made(transport)
         self.flow = _Flow(transport, self._is_behind)
-        room = self.room or self._places.enter(transport.get_extra_info("peername"))
+        room = self.room or self._places.enter(self, transport.get_extra_info("peername"))
         if room is Room.DROPPED:
             self._refused = True
             self._abort()
@@ -472,19 +475,21 @@ class BoundedProtocol(HttpToolsProtocol):
 
 
 def bounded(
-    tell: Callable[[dict[str, object]], None] = tell_stderr, admits: Callable[[str], bool] | None = None
+    reach: Reach = Reach(),  # noqa: B008 -- it is frozen
+    tell: Callable[[dict[str, object]], None] = tell_stderr,
 ) -> type[asyncio.Protocol]:
     """Return what makes the protocol of one server, for uvicorn, and let this process open as many files as it may.
 
     Parameters
     ----------
+    reach
+        How clients reach it: who may connect, and who is a proxy.
     tell
         Called with one JSON object about what was refused.
-    admits
-        Whether a client of this address may connect (default: each may).
     """
     raise_file_limit()
-    return cast("type[asyncio.Protocol]", partial(BoundedProtocol, Connections(tell, admits)))
+    connections = Connections(tell, reach.admits, reach.forwards)
+    return cast("type[asyncio.Protocol]", partial(BoundedProtocol, connections))
 
 
 def _lines(headers: Sequence[Header]) -> bytes:

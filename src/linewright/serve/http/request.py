@@ -8,7 +8,8 @@ from typing import Any, Self, TypeVar
 import msgspec
 
 from linewright.errors import LinewrightError, RequestError, Transient
-from linewright.serve.limits import BODY_DEADLINE_S, BODY_MEMORY
+from linewright.serve.access.shares import Shares
+from linewright.serve.limits import BODY_DEADLINE_S, BODY_MEMORY, BODY_SHARE
 from linewright.store.values import decoder
 from linewright.text.suggest import nearest
 
@@ -21,6 +22,8 @@ SEND_AT_ONCE = "linewright.send_at_once"
 """Key of a scope: what writes a whole answer in one piece, a `SendAtOnce`."""
 AT_ONCE = 65_536
 """Bytes of an answer that the connection buffers without being asked to wait; uvicorn's high-water mark."""
+SMALL = 4 << 10
+"""Bytes of each body that no share counts: what most requests are, at no price."""
 _DRAIN = 32 * 2**20
 """Bytes that are read and thrown away so that a client which sends too much can still read why it is refused."""
 _BYTE = re.compile(r"\(byte (\d+)\)")
@@ -133,33 +136,53 @@ def error_status(error: LinewrightError | Refusal) -> tuple[int, dict[str, str]]
 
 
 class Budget:
-    """Counts the bytes of bodies and answers in memory, so that what is too much at one time is refused, not swallowed."""
+    """Counts the bytes of bodies and answers in memory, of all and of each client, so that what is too much at one time is refused, not swallowed."""
 
     def __init__(self, limit: int = BODY_MEMORY) -> None:
         self.left = limit
         """Bytes that are free."""
+        self.each = limit // BODY_SHARE
+        self.shares = Shares("bytes of requests and unread answers", each=self.each, most=limit)
 
-    def take(self) -> "Take":
-        """Give what takes bytes of the budget; all are given back at the end of its block."""
-        return Take(self)
+    def take(self, client: Callable[[], str]) -> "Take":
+        """Give what takes bytes of the budget; all are given back at the end of its block.
+
+        Parameters
+        ----------
+        client
+            Says whose share it uses; asked only for more than `SMALL`.
+        """
+        return Take(self, client)
 
 
 class Take:
     """Bytes of a budget, for a block; call it to take more."""
 
-    __slots__ = ("_budget", "_taken")
+    __slots__ = ("_budget", "_client", "_of_share", "_taken", "_who")
 
-    def __init__(self, budget: Budget) -> None:
-        self._budget, self._taken = budget, 0
+    def __init__(self, budget: Budget, who: Callable[[], str]) -> None:
+        self._budget, self._who = budget, who
+        self._client = ""
+        self._taken = self._of_share = 0
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self._budget.left += self._taken
+        if self._of_share:
+            self._budget.shares.give(self._client, self._of_share)
 
     def __call__(self, size: int) -> None:
-        """Take bytes; raise `Transient` where there are not so many left."""
+        """Take bytes; raise `Transient` if there are not so many left, `TooMany` if this client holds its share.
+
+        One answer may be more than a share: it then is the whole of it.
+        """
+        if self._taken + size > SMALL:
+            self._client = self._client or self._who()
+            more = min(self._taken + size, self._budget.each) - self._of_share
+            self._budget.shares.take(self._client, more)
+            self._of_share += more
         if size > self._budget.left:
             raise Transient(
                 "too many large requests at one time",

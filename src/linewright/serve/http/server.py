@@ -274,7 +274,7 @@ def _run(
 ) -> bool:
     config = uvicorn.Config(
         Cors(app, reach.origins, methods_of_pages) if reach.origins else app,  # pyright: ignore[reportArgumentType] -- uvicorn types each message; the app takes any mapping
-        http=bounded(admits=reach.admits),
+        http=bounded(reach),
         loop=LOOP,
         ws="none",
         lifespan="on",
