@@ -10,8 +10,8 @@ BODY_DEADLINE_S = 30.0
 """From the first wait for a body to its last byte."""
 BODY_MEMORY = 256 * 2**20
 """Bytes of request bodies, and of answers that are on their way, that may be in memory at one time."""
-BODY_SHARE = 8
-"""One client may have one in so many of them: three of the largest bodies."""
+BODY_SHARE = 16
+"""One client may have one in so many of them: more than the largest body."""
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

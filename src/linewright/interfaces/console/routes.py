@@ -10,9 +10,8 @@ from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from functools import cached_property, partial
 from time import monotonic
 from types import ModuleType
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 from urllib.parse import parse_qs, quote, unquote, urlencode, urlsplit
-from weakref import WeakValueDictionary
 
 import msgspec
 from anyio import CapacityLimiter
@@ -40,7 +39,7 @@ from linewright.model.task_facts import TaskFacts, task_facts
 from linewright.operations.declaration.declare import Operation
 from linewright.serve.access.one_time import OneTime
 from linewright.serve.access.rights import Identity, owner
-from linewright.serve.access.shares import Shares
+from linewright.serve.access.shares import Shares, Turns
 from linewright.store.files.disk import faults_explained
 
 DO = "/do/"
@@ -93,6 +92,7 @@ _EVERY_PAGE = ("note", "save", "data", "whole", "have")
 """Values that each page takes: what a form has just done; whether the page is to be one file; which of its charts is wanted as data;
 whether it is to come with what takes long; and the fingerprint of what a browser that watches it has."""
 
+T = TypeVar("T")
 OpenFactory = Callable[[Identity], Any]
 CarryOut = Callable[..., Awaitable[bytes]]
 """Runs an operation in a separate process: takes it, its arguments, ``identity`` and ``hung_up``; returns its result as JSON."""
@@ -144,8 +144,8 @@ class Console:
         self._notes = OneTime[str](_NOTE_S)
         self._watched = Shares("changing pages that are watched", each=_WATCHED_EACH, most=_MOST_WATCHED)
         self._followed = Shares("pages that are watched", each=_FOLLOWED_EACH, most=_MOST_FOLLOWED)
-        self._looks = WeakValueDictionary[str, asyncio.Lock]()
-        """By client: its watched pages are made one after the other, so that they take one thread of all."""
+        self.turns = Turns()
+        """The pages of a client are made one after the other, watched ones too: those of others wait for one of them at most."""
         self._fleet = Fleet(
             self._status, read_aside=carry_out_aside and partial(self._status_aside, carry_out_aside)
         )
@@ -233,7 +233,7 @@ class Console:
                 return self._watch(route, request, values, own.get("have", ""))
             charts, parts = list[Any](), list[str]()
             if not own and self._has_frame(route.page, request, identity, values):
-                html = await run_sync(self._frame, route, request, identity, values, limiter=self._threads)
+                html = await self._made(identity, partial(self._frame, route, request, identity, values))
             else:
                 is_part, html = request.headers.get("x-fragment") == _PART, ""
                 with self._costs_a_part("later", []) if is_part else nullcontext():
@@ -386,7 +386,12 @@ class Console:
                     ask,
                 )
 
-        return await run_sync(make, limiter=self._threads)
+        return await self._made(identity, make)
+
+    async def _made(self, identity: Identity, make: Callable[[], T]) -> T:
+        """Make a page or a part of one, once no other of this client is being made."""
+        async with self.turns.of(identity.client):
+            return await run_sync(make, limiter=self._threads)
 
     async def _apart(
         self,
@@ -558,7 +563,6 @@ class Console:
         client = self._asked_by(request.scope).client
         with ExitStack() as trial:  # what is refused is refused before the answer begins
             self._take_stream(trial, client, is_live=is_live)
-        look = self._looks.setdefault(client, asyncio.Lock())
         request.scope["headers"].append((b"x-fragment", _WATCHED.encode()))
 
         async def events() -> AsyncIterator[bytes]:
@@ -568,16 +572,15 @@ class Console:
                 seen: Seen | None = None
                 again = 0.0
                 while (now := monotonic()) < until and not await request.is_disconnected():
-                    async with look:
-                        identity = self._asks_now(request.scope)
-                        identity.require_somewhere(route.entry.permission)
-                        html = await self._html(route, request, identity, values, {}) if is_live else ""
-                        before = seen
-                        seen = await run_sync(self._seen, identity, [], limiter=self._threads)
-                        placed = around
-                        if seen != before or now >= again:
-                            again = now + _AROUND_S
-                            placed = await run_sync(self._placed, request, identity, limiter=self._threads)
+                    identity = self._asks_now(request.scope)
+                    identity.require_somewhere(route.entry.permission)
+                    html = await self._html(route, request, identity, values, {}) if is_live else ""
+                    before = seen
+                    seen = await self._made(identity, partial(self._seen, identity, []))
+                    placed = around
+                    if seen != before or now >= again:
+                        again = now + _AROUND_S
+                        placed = await self._made(identity, partial(self._placed, request, identity))
                     if html != page if page else have and have not in html:
                         yield _event("page", html)
                     page = html

@@ -4,7 +4,7 @@ import gc
 import json
 import socket
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from http import HTTPStatus
 from pathlib import Path
@@ -37,6 +37,7 @@ from linewright.interfaces.http.sign_in import SignIn, refuse_repeated
 from linewright.operations.declaration.declare import Entry, Operation, load, to_json
 from linewright.serve.access.authenticate import Authenticator
 from linewright.serve.access.rights import Identity
+from linewright.serve.access.shares import Turns
 from linewright.serve.http.cors import Cors
 from linewright.serve.http.loop import FOLLOW_TICKS, LOOP
 from linewright.serve.http.protocol import bounded
@@ -278,6 +279,7 @@ def control_app(
         )
 
     readers, urgent = CapacityLimiter(_READERS), CapacityLimiter(_FIRST)
+    writing = Turns()
     app.add_api_route(
         "/",
         show_index,
@@ -308,6 +310,7 @@ def control_app(
                 CapacityLimiter(_WAITERS if each.waits else _WRITERS) if each.writes else readers,
                 root or Path(),
                 urgent,
+                turns=console.turns if each.effect == "read" else writing,
             ),
             methods=[each.method],
             summary=each.summary,
@@ -457,6 +460,8 @@ def _endpoint(
     threads: CapacityLimiter,
     root: Path,
     urgent: CapacityLimiter,
+    *,
+    turns: Turns,
 ) -> Callable[[Request], Awaitable[Response]]:
     def checked(arguments: Mapping[str, Any], identity: Identity) -> dict[str, Any]:
         values = operation.check(arguments, text=not operation.writes)
@@ -478,7 +483,11 @@ def _endpoint(
         arguments = await _body(request) if operation.writes else _query(request)
         if operation.first is not None:
             await run_sync(do_first, arguments, asked_by(request.scope), limiter=urgent)
-        done = await run_sync(carry_out, arguments, asked_by(request.scope), limiter=threads)
+        identity = asked_by(request.scope)
+        # What waits for runs, or must not wait, has no turn.
+        is_quick = not operation.waits and operation.first is None
+        async with turns.of(identity.client) if is_quick else nullcontext():
+            done = await run_sync(carry_out, arguments, identity, limiter=threads)
         return Response(done, media_type=_JSON)
 
     return endpoint

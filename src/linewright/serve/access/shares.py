@@ -1,10 +1,12 @@
 """What clients hold of something scarce at one time: so much each, and so much in all."""
 
+import asyncio
 from collections import Counter
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from ipaddress import IPv6Address, ip_network
 from typing import Any
+from weakref import WeakValueDictionary
 
 from linewright.errors import TooMany, Transient
 
@@ -91,6 +93,24 @@ class Shares:
         # A client that holds nothing takes no memory.
         if not self._held[client]:
             del self._held[client]
+
+
+class Turns:
+    """Lets each client do one thing of a kind at one time, in the order in which it asks.
+
+    What works in threads takes turns at the interpreter: who waits for it beside one thread for each other client waits twice as long
+    for one of them, however much that one asks.
+    """
+
+    def __init__(self) -> None:
+        self._turns = WeakValueDictionary[str, asyncio.Lock]()
+
+    def of(self, client: str) -> asyncio.Lock:
+        """Return what is held during the turn of a client."""
+        turn = self._turns.get(client)
+        if turn is None:
+            turn = self._turns[client] = asyncio.Lock()
+        return turn
 
 
 def client_by_address(scope: Mapping[str, Any]) -> str:

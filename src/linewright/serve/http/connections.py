@@ -12,7 +12,7 @@ from linewright.serve.access.shares import share_of_address
 
 MOST_CONNECTIONS = 4_000
 """Connections of one process, however many files it may open: each takes memory too, 16 KB idle and 0.8 MB where requests wait."""
-MOST_EACH = 500
+MOST_EACH = 250
 """Of one client: half-sent heads of so many are below 64 MB."""
 FEWEST_CONNECTIONS = 16
 """So many are taken however few files are left: a server that nobody can reach is of no use."""

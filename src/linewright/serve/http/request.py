@@ -7,7 +7,7 @@ from typing import Any, Self, TypeVar
 
 import msgspec
 
-from linewright.errors import LinewrightError, RequestError, Transient
+from linewright.errors import LinewrightError, RequestError, TooMany, Transient
 from linewright.serve.access.shares import Shares
 from linewright.serve.limits import BODY_DEADLINE_S, BODY_MEMORY, BODY_SHARE
 from linewright.store.values import decoder
@@ -26,6 +26,8 @@ SMALL = 4 << 10
 """Bytes of each body that no share counts: what most requests are, at no price."""
 _DRAIN = 32 * 2**20
 """Bytes that are read and thrown away so that a client which sends too much can still read why it is refused."""
+_DRAIN_OF_SHARE = 2**20
+"""The same of a client that holds its share already: reading on would cost the others."""
 _BYTE = re.compile(r"\(byte (\d+)\)")
 _NO_NUMBER = re.compile(rb"(?:NaN|Infinity)(?![0-9A-Za-z_])")
 """What many programs write for a number that is none, and no JSON has."""
@@ -290,6 +292,7 @@ class Request(msgspec.Struct, kw_only=True):
         while True:
             message = message or await self.receive()
             if message["type"] == "http.disconnect":
+                parts.clear()  # a traceback may be kept for a while
                 raise Gone
             part: bytes = message.get("body", b"")
             size += len(part)
@@ -301,6 +304,8 @@ class Request(msgspec.Struct, kw_only=True):
                 parts.append(part)
             else:
                 parts.clear()
+                if isinstance(refused, TooMany) and not 0 <= int(length or -1) - size <= _DRAIN_OF_SHARE:
+                    raise Refusal(429, refused, retry_after="1", connection="close")
             if not message.get("more_body", False):
                 break
             message = None
