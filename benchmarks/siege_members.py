@@ -6,8 +6,7 @@ A viewer attacks the control plane with all that a viewer may do: parts of files
 expensive operations, pages whose bytes nobody reads, writes whose responses are kept by key. A token that may only predict attacks the
 endpoint: large bodies that never end, predictions that nobody reads, heads, small predictions. Each does so by a few connections, and by
 4,000. Meanwhile an admin at another address reads a page and comments on a line, or a client predicts, again and again, in a process of
-its own; at the end of an attack on the control plane, while it
-goes on, the admin asks for `gc`.
+its own; at the end of an attack on the control plane, while it goes on, the admin asks for `gc`.
 
 Memory is that of the attacked process; what works for it in processes of its own has limits of its own, and `children` is the largest of
 those. p99 is compared with that of a quiet time before. Attackers keep off one processor, as they do in `siege.py`. Exit code 1 if memory
