@@ -239,7 +239,7 @@ class Up:
         """Return MB of resident memory: of the endpoint, the worker, and the largest child of each kind."""
         found = dict.fromkeys(("endpoint", "worker", "run", "check"), 0.0)
         for pid, kind in self.processes():
-            size = _resident_mb(pid)
+            size = resident_mb(pid)
             is_child = kind in {"run", "check"}
             found[kind] = max(found[kind], size) if is_child else found[kind] + size
         return found
@@ -296,7 +296,7 @@ def status_of(pid: int) -> dict[str, str]:
     return {}
 
 
-def _resident_mb(pid: int) -> float:
+def resident_mb(pid: int) -> float:
     return int(status_of(pid).get("VmRSS", "0 kB").split()[0]) / 1024
 
 
@@ -461,7 +461,7 @@ Attack = Callable[[Up], AbstractContextManager[list["Future[Answered]"]]]
 
 
 @contextmanager
-def _in_a_process(what: Callable[..., None], *arguments: Any) -> Iterator[None]:
+def in_a_process(what: Callable[..., None], *arguments: Any) -> Iterator[None]:
     process = SPAWN.Process(target=what, args=arguments, daemon=True)
     process.start()
     # They would be on other machines too: here they must not take the processors from those whose answers are measured.
@@ -477,7 +477,7 @@ def _in_a_process(what: Callable[..., None], *arguments: Any) -> Iterator[None]:
 @contextmanager
 def pipelining(of: Up, connections: int) -> Iterator[list["Future[Answered]"]]:
     """Send requests over connections to both servers, and read nothing."""
-    with _in_a_process(pipeline, of.addresses, connections):
+    with in_a_process(pipeline, of.addresses, connections):
         yield []
 
 
@@ -521,7 +521,7 @@ def pipeline(addresses: list[tuple[str, int]], connections: int) -> None:
 def idle(of: Up) -> Iterator[list["Future[Answered]"]]:
     """Hold idle connections to both servers."""
     ours, theirs = SPAWN.Pipe()
-    with _in_a_process(hold, of.addresses, IDLE, theirs):
+    with in_a_process(hold, of.addresses, IDLE, theirs):
         ours.poll(START_S)
         yield []
 
@@ -619,7 +619,7 @@ def full(of: Up) -> Iterator[list["Future[Answered]"]]:
 def locked(of: Up) -> Iterator[list["Future[Answered]"]]:
     """Have another process hold the record as one who reads it, which keeps out who writes."""
     ours, theirs = SPAWN.Pipe()
-    with _in_a_process(hold_lock, of.root / ".linewright" / "metadata.sqlite", theirs):
+    with in_a_process(hold_lock, of.root / ".linewright" / "metadata.sqlite", theirs):
         ours.poll(START_S)
         yield []
 
