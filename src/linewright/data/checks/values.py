@@ -146,7 +146,7 @@ class Weight(ColumnCheck):
 
 
 class Name(ColumnCheck):
-    """A column that by its name names people, or may be known only afterwards. A name proves nothing, so it is asked."""
+    """A column that by its name names people, or may be known only afterwards. A name proves nothing: it is a question."""
 
     id = "name"
     severity = "ask"

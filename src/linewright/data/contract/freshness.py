@@ -133,7 +133,7 @@ def evolution(
     columns, rows
         Of the table that keeps the contract.
     values
-        Returns the values of one of its columns, which is asked for where something changed.
+        Returns the values of one of its columns, which is read where something changed.
     """
     if before is None or data.on_new_column == "ignore":
         return
