@@ -43,6 +43,7 @@ from linewright.operations.annotate import annotate_answer, annotate_next, annot
 from linewright.operations.people.comments import comment
 from linewright.operations.people.members import member_add
 from linewright.operations.people.views import save_view
+from linewright.people.facts import Commented
 from linewright.serve.access.rights import ROLES, Identity, Scope
 from linewright.serve.log.segments import read_log
 from linewright.serve.log.writer import PredictionLog
@@ -240,8 +241,8 @@ GONE = 2**22 + 1
 
 
 def leave_free_pages(state: Path) -> None:
-    """Have free pages and a log of writes hold her in each SQLite file, as deleted rows leave them."""
-    for path in sorted(state.rglob("*.sqlite")):
+    """Have free pages and a log of writes hold her in each SQLite file from which rows are deleted, as these leave them."""
+    for path in sorted({*state.rglob("*.sqlite")} - {state / "metadata.sqlite"}):  # a record loses no row
         with closing(sqlite3.connect(path, isolation_level=None)) as database:
             database.execute("PRAGMA secure_delete = OFF")
             database.execute("CREATE TABLE was (text TEXT)")
@@ -297,7 +298,7 @@ def kinds_of_artifacts(factory: Factory) -> dict[str, str]:
         for one in (*needs.blobs, *needs.contents):
             those = {one, instead_of(one, metadata), *blobs_of(one, metadata)} - {None}
             found |= dict.fromkeys(map(str, those), kind)
-    return found
+    return found | dict.fromkeys((one.text for one in metadata.events(Commented)), "comment")
 
 
 def decoded(body: bytes) -> Iterator[bytes]:
@@ -364,7 +365,7 @@ KINDS = {
     "files of clients": ("files/*",),
     "saved views": ("preferences/*",),
     "proposals to forget": ("proposals/*",),
-    "comments and reasons": ("metadata.sqlite: events",),
+    "comments and reasons": ("artifact of comment", "metadata.sqlite: events"),
     "models": (
         "artifact of trained",
         "artifact of package",

@@ -179,8 +179,8 @@ def test_each_trial_has_copies_of_its_own_and_a_child_that_is_stopped_is_ended_b
         (one["event"], one["because"]) for one in told
     ]
     assert (1, 0) == (
-        len(took.champion_s),
-        len(took.tried_s),
+        took.champion.noted,
+        took.tried.noted,
     )  # what the shadow takes is the champion's time here
 
 
