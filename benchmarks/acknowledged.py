@@ -17,6 +17,7 @@ import os
 import random
 import secrets
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -29,7 +30,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from siege import free_port, tree, words_of
+from siege import tree, words_of
 
 from linewright.line.factory import Factory
 from linewright.line.maintenance.verify import verify_factory
@@ -110,25 +111,43 @@ def row_text(number: int) -> str:
     return f"{size:.4f},{chance.random():.4f},{'yes' if size + 0.3 * chance.random() > 0.65 else 'no'}"
 
 
+def free_ports(number: int) -> list[int]:
+    """Return ports that are free, and from which no client of this machine connects while a server is down."""
+    first, found = random.SystemRandom().randrange(20_000, 30_000), list[int]()
+    for port in range(first, first + 1_000):
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            found.append(port)
+        if len(found) == number:
+            break
+    return found
+
+
 class Killed:
     """A factory that is up, and whose processes are killed."""
 
     def __init__(self, root: Path) -> None:
-        self.root, self.port, self.control = root, free_port(), free_port()
+        self.root = root
+        self.port, self.control = free_ports(2)
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         """Start it, without waiting for it."""
         command = [*PROGRAM, "up", "--port", str(self.port), "--control-port", str(self.control)]
-        with (self.root.parent / "up.txt").open("ab") as says:
+        with self.says.open("ab") as says:
             self.process = subprocess.Popen(command, cwd=self.root, stdout=says, stderr=says)
+
+    @property
+    def says(self) -> Path:
+        """What it printed."""
+        return self.root.parent / "up.txt"
 
     def wait(self) -> None:
         """Wait until both servers answer; it is an error if `up` has ended."""
         deadline = time.monotonic() + READY_S
         while not (self._answers(self.port, f"/v2/models/{LINE}/ready") and self._answers(self.control, "/")):
-            if not self.lives():
-                raise RuntimeError("`up` ended by itself")
+            if self.process is not None and not self.lives():
+                said = self.says.read_text(errors="replace")[-1_500:]
+                raise RuntimeError(f"`up` ended with {self.process.returncode} by itself, and said: {said}")
             if time.monotonic() > deadline:
                 raise RuntimeError(f"no answer within {READY_S:g} s")
             time.sleep(0.05)
@@ -443,6 +462,7 @@ class Kills:
             of.wait()
         except RuntimeError as error:
             self.trouble.append(f"kill {self.counts.total()}, {kind}: {error}")
+            print(self.trouble[-1], file=sys.stderr, flush=True)
             if not of.lives():
                 of.start()
                 of.wait()
@@ -486,7 +506,7 @@ def main() -> int:
         trouble = [*kills.trouble, *([f"`up` ended with {code} in the end"] if code else [])]
         trouble += wrong(of.root, writers.done)
         if trouble:
-            print((of.root.parent / "up.txt").read_text()[-4000:], file=sys.stderr)
+            print(of.says.read_text(errors="replace")[-4000:], file=sys.stderr)
     print("| killed | times |\n|---|---:|")
     for kind in KINDS:
         print(f"| {kind} | {kills.counts[kind]} |")
