@@ -8,16 +8,21 @@ import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import closing, suppress
+from dataclasses import replace
 from fnmatch import fnmatch
 from pathlib import Path
 
+import msgspec
 import pytest
 from every_state import HER, LATER, LINE, OTHER, SOURCE, make_every_state, send, sent_rows, somebody
 
 from linewright.errors import Corrupt
+from linewright.features.facts import RecordsWritten, ViewFacts
+from linewright.features.views.records import Records, check_records, records_path, write_records
 from linewright.line.factory import Factory
 from linewright.line.facts import Forgotten
 from linewright.line.file.line_tags import keep_tags
+from linewright.line.file.view_file import read_view
 from linewright.line.maintenance.backup import make_backup
 from linewright.line.maintenance.forget import forget, resume
 from linewright.line.maintenance.problem import problem_in_words
@@ -25,6 +30,8 @@ from linewright.line.maintenance.restore import restore_backup
 from linewright.line.maintenance.schemas import strange_in
 from linewright.line.maintenance.verify import verify_factory
 from linewright.line.record.checkpoint import checkpoint, checkpoint_all
+from linewright.line.views.read_events import read_events
+from linewright.line.views.write_records import entity_texts, write_view
 from linewright.operations.annotate import annotate_queue
 from linewright.people.annotations import Annotations
 from linewright.serve.access.accounts import sha256
@@ -129,6 +136,35 @@ def session(said: dict) -> None:
     said["sessions"]["0a1b2c3d"] = {**made, "sha256": sha256("lw_0a1b2c3d_secret")}
 
 
+def records(root: Path) -> Path:
+    (path,) = (state(root) / "views").glob("*.records")
+    return path
+
+
+def facts_of(root: Path) -> ViewFacts:
+    return Records(records(root)).header.facts
+
+
+def rewritten(root: Path) -> None:
+    """Write the file as Linewright does, with right checksums, and half of each amount."""
+    path, view = records(root), read_view(root, "filed_30d")
+    read = read_events(view, root, with_keys=True, forgotten={})
+    columns = dict(read.events.columns)
+    columns["amount"] = replace(columns["amount"], numbers=columns["amount"].numbers / 2)
+    write_records(path, Records(path).header, replace(read.events, columns=columns), entity_texts(read))
+    check_records(path)
+
+
+def put_back(root: Path) -> None:
+    old = records(root).read_bytes()
+    with Factory.open(root) as factory:
+        for _ in range(2):
+            write_view(factory, facts_of(root))
+    assert not told(root)
+    records(root).write_bytes(old)
+
+
+OTHERS = "the records of a feature view are others than the record says"
 TOLD = {
     "sent rows edited": (sql(pushed, "update rows set row = replace(row, 'yes', 'no')"), "push/filed: sent rows were changed: of the changes 1 to"),
     "half of the sent rows deleted": (sql(pushed, "delete from rows where seq > 120"), "push/filed: sent rows are lost: 241 changes of them were kept, and 120 are there"),
@@ -181,6 +217,8 @@ TOLD = {
         edited(f"scheduled/{LINE}/predict.nightly.json", lambda said: said.update(began="2999-01-01T00:00:00.000000Z")),
         "said to have been served in the future",
     ),
+    "records of a feature view written with other values": (rewritten, OTHERS),
+    "records of before the last two put back": (put_back, OTHERS),
     "a page of the engine lost": (page_lost("engine.sqlite"), "engine.sqlite"),
     "a page of replies lost": (page_lost("replies.sqlite"), "replies.sqlite"),
     "serving file edited": (edited(f"serving/{LINE}.json", lambda said: said.update(generation=9)), "are told generation 9"),
@@ -278,6 +316,113 @@ def test_no_file_of_the_state_is_without_a_row_in_the_table(root: Path):
     assert [] == [
         kind for kind in kinds if kind not in patterns or not any(fnmatch(one, kind) for one in files)
     ]
+
+
+KILLED_WRITING = """
+import os, sys
+from pathlib import Path
+from linewright.features.facts import RecordsWritten
+from linewright.features.views.records import Records
+from linewright.line.factory import Factory
+from linewright.line.views.write_records import write_view
+from linewright.store.metadata.sql import SqlMetadata
+
+place, path = sys.argv[2:]
+record = SqlMetadata.record
+
+def dying(self, event):
+    is_it = isinstance(event, RecordsWritten)
+    if is_it and place == "before":
+        os.kill(os.getpid(), 9)
+    record(self, event)
+    if is_it:
+        os.kill(os.getpid(), 9)
+
+SqlMetadata.record = dying
+write_view(Factory.open(Path(sys.argv[1])), Records(Path(path)).header.facts)
+"""
+
+
+def killed_writing(root: Path, path: Path, place: str) -> None:
+    """Write the records of a file anew, and be killed before or after its event, and so before it takes its place."""
+    command = [sys.executable, "-c", KILLED_WRITING, str(root), place, str(path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert -9 == done.returncode, done.stderr
+
+
+@pytest.mark.parametrize("place", ["before", "after"])
+def test_records_whose_writing_was_killed_are_no_forgery(root: Path, place: str):
+    """The event comes before the file, so that a kill in between leaves the one of before, however often."""
+    whole = records(root).read_bytes()
+    for _ in range(3):
+        killed_writing(root, records(root), place)
+
+    assert whole == records(root).read_bytes()
+    assert not told(root)
+    rewritten(root)
+    assert OTHERS in told(root)
+    with Factory.open(root) as factory:
+        write_view(factory, facts_of(root))
+    assert not told(root)
+
+
+def test_a_killed_writing_vouches_for_no_forgery_that_it_finds(root: Path):
+    """Else who edits the file would only have to wait for one."""
+    rewritten(root)
+    killed_writing(root, records(root), "after")
+
+    assert OTHERS in told(root)
+
+
+SLOW_WRITING = """
+import sys, time
+from pathlib import Path
+from linewright.features.facts import RecordsWritten
+from linewright.features.views.records import Records
+from linewright.line.factory import Factory
+from linewright.line.views.write_records import write_view
+from linewright.store.metadata.sql import SqlMetadata
+
+record = SqlMetadata.record
+
+def slow(self, event):
+    record(self, event)
+    if isinstance(event, RecordsWritten):
+        print("entered", flush=True)
+        time.sleep(2)
+
+SqlMetadata.record = slow
+write_view(Factory.open(Path(sys.argv[1])), Records(Path(sys.argv[2])).header.facts)
+"""
+
+
+def test_records_that_two_processes_write_are_those_of_the_last_event(root: Path):
+    """A run that ends and the worker do: the file of the one may not take its place behind the event of the other."""
+    command = [sys.executable, "-c", SLOW_WRITING, str(root), str(records(root))]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as slow, Factory.open(root) as factory:
+        assert slow.stdout is not None
+        assert b"entered\n" == slow.stdout.readline()
+        write_view(factory, facts_of(root))
+        assert 0 == slow.wait(30)
+        (newest,) = factory.metadata.events(RecordsWritten, newest_first=True, limit=1)
+
+    assert newest.digest == check_records(records(root))
+    assert not told(root)
+
+
+def test_records_of_before_their_digest_was_entered_are_whole(root: Path):
+    """Also where their first writing since is killed."""
+    facts = msgspec.structs.replace(facts_of(root), columns=facts_of(root).columns[:1])
+    path, read = (
+        records_path(state(root), facts),
+        read_events(read_view(root, "filed_30d"), root, forgotten={}),
+    )
+    header = msgspec.structs.replace(Records(records(root)).header, facts=facts, has_keys=False)
+    write_records(path, header, read.events, entity_texts(read))
+
+    assert not told(root)
+    killed_writing(root, path, "after")
+    assert not told(root)
 
 
 # Taking a person out

@@ -397,6 +397,16 @@ class FeatureViews(Result, frozen=True, kw_only=True, tag="feature-views"):
     views: tuple[ViewRead, ...]
 
 
+class RecordsWritten(Event, frozen=True, kw_only=True, tag="records-written"):
+    """A file of records of a feature view is about to take its place: endpoints read it from now on."""
+
+    file: str
+    """Its name."""
+    digest: str
+    before: str
+    """Digest of the file in whose place it comes: a kill may leave that. Empty if there is none, or it is not what was written."""
+
+
 class FeaturesAudited(Event, frozen=True, kw_only=True, tag="features-audited"):
     """The features of logged rows were computed again, by the worker or as a command; recorded if there were newer rows, or it found something else."""
 

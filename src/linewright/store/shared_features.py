@@ -77,6 +77,11 @@ def shared_features(state: Path) -> SharedFeatures | None:
     return None if reference is None else _opened(state.parent, reference)
 
 
+def are_features_shared(state: Path) -> bool:
+    """Return whether machines share rows that are sent, and files of records."""
+    return _reference(state.parent) is not None
+
+
 def _reference(root: Path) -> str | None:
     """Return what ``features: {store: …}`` says. Endpoints ask often, and few factories have it."""
     try:

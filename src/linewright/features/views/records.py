@@ -11,7 +11,8 @@ first bits say in which bucket to look. What is read is checked: the header and 
 import os
 import struct
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from hashlib import blake2b, sha256
+from contextlib import AbstractContextManager, nullcontext
+from hashlib import blake2b, file_digest, sha256
 from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from time import process_time
@@ -160,6 +161,7 @@ def write_records(
     entities: Sequence[str],
     *,
     share: Callable[[Path], object] | None = None,
+    enter: Callable[[str], AbstractContextManager[object]] = nullcontext,
 ) -> None:
     """Write a file of records in place of that which is there.
 
@@ -173,6 +175,8 @@ def write_records(
         The text of each, in the order of their numbers.
     share
         Gets the path of the new file before it takes its place.
+    enter
+        Gets the digest of the new file, and is held while it takes its place.
 
     Raises
     ------
@@ -185,11 +189,11 @@ def write_records(
     try:
         with explained(path, "the file of a feature view"):
             with draft.open("wb") as file:
-                _write(file, header, events, entities, begun)
+                digest = _write(file, header, events, entities, begun)
             sync_file(draft)
         if share is not None:
             share(draft)
-        with explained(path, "the file of a feature view"):
+        with enter(digest), explained(path, "the file of a feature view"):
             draft.replace(path)
             sync_folder(path.parent)
     finally:
@@ -198,7 +202,7 @@ def write_records(
 
 def _write(
     file: IO[bytes], header: RecordsHeader, events: Events, entities: Sequence[str], begun: float
-) -> None:
+) -> str:
     table, ends = _table(header, events)
     kept = np.flatnonzero(np.diff(ends))
     names = [entities[number] for number in map(int, kept)]
@@ -232,6 +236,7 @@ def _write(
         hashed.update(part)
         file.write(part)
     file.write(hashed.digest())
+    return f"sha256:{hashed.hexdigest()}"
 
 
 def _bucket_check(starts: memoryview, rows: memoryview, number: int, start: int, stop: int) -> int:
@@ -433,8 +438,8 @@ class Records:
         return values_at(events, (starts[:-1], starts[1:]), moments, self.aggregates)
 
 
-def check_records(path: Path) -> None:
-    """Check each byte of a file of records; of one of 0.1.0 no more than its form.
+def check_records(path: Path) -> str:
+    """Check each byte of a file of records, of one of 0.1.0 no more than its form, and return its digest.
 
     Raises
     ------
@@ -447,7 +452,8 @@ def check_records(path: Path) -> None:
     with explained(path, "the file of a feature view"), path.open("rb") as file:
         if file.read(len(_MAGIC)) == _UNCHECKED:
             Records(path)
-            return
+            file.seek(0)
+            return f"sha256:{file_digest(file, 'sha256').hexdigest()}"
         left, hashed = os.fstat(file.fileno()).st_size - _END_BYTES, sha256()
         file.seek(0)
         while left > 0 and (block := file.read(min(_BLOCK, left))):
@@ -460,6 +466,7 @@ def check_records(path: Path) -> None:
             where=str(path),
             hint="remove it; linewright up makes it again, or a run of the line",
         )
+    return f"sha256:{hashed.hexdigest()}"
 
 
 def _require(is_so: bool, what: str) -> None:

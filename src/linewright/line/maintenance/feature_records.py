@@ -1,16 +1,23 @@
 """Whether the files of records are what was written, which endpoints read feature views from."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 from linewright.errors import Corrupt, LinewrightError, Transient
 from linewright.features.views.records import ENDING, FOLDER, check_records, records_path
 from linewright.line.factory import Factory
 from linewright.line.maintenance.problem import Problem, problem_of
 from linewright.line.release.view_maintenance import views_served
+from linewright.line.views.write_records import last_written
+from linewright.store.shared_features import are_features_shared
+
+_LOOKS = 3
+"""Times that a file is looked at: it may be replaced meanwhile, and so once more."""
+_AGAIN = "linewright up writes them again, or a run of the line"
 
 
 def check_feature_records(factory: Factory) -> Iterator[Problem]:
-    """Check each byte of each file of records, and tell of those that a serving model needs and that are missing."""
+    """Check each byte of each file of records, compare its digest with the record, and tell of those that a serving model needs and that are missing."""
     paths = set((factory.state / FOLDER).glob(f"*{ENDING}"))
     needed = {
         records_path(factory.state, facts)
@@ -19,13 +26,23 @@ def check_feature_records(factory: Factory) -> Iterator[Problem]:
     }
     for path in sorted(paths | needed):
         try:
-            check_records(path)
+            if not any(_is_recorded(factory, path) for _ in range(_LOOKS)):
+                what = "the records of a feature view are others than the record says"
+                yield Problem(
+                    what=what, where=str(path), next=f"remove the file: {_AGAIN}. Find out who wrote it"
+                )
         except FileNotFoundError:
             if path in needed:
                 what = "the records of a feature view are missing, and a model that serves reads them"
-                again = "linewright up writes them again, or a run of the line"
                 # No backup has the folder.
                 code = Corrupt.exit_code if path.parent.exists() else Transient.exit_code
-                yield Problem(what=what, where=str(path), next=again, exit_code=code)
+                yield Problem(what=what, where=str(path), next=_AGAIN, exit_code=code)
         except LinewrightError as error:
             yield problem_of(error)
+
+
+def _is_recorded(factory: Factory, path: Path) -> bool:
+    digest = check_records(path)
+    # Read after the file: who replaces it records it before.
+    last = None if are_features_shared(factory.state) else last_written(factory, path)
+    return last is None or digest in {last.digest, last.before}

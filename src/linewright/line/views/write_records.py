@@ -1,7 +1,7 @@
 """The files of records that endpoints read feature views from: made by runs, and by the worker while it looks after lines."""
 
-from collections.abc import Collection, Iterable
-from contextlib import suppress
+from collections.abc import Collection, Generator, Iterable
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from time import process_time
@@ -10,8 +10,9 @@ import msgspec
 import numpy as np
 
 from linewright.data.read.source import Source
+from linewright.engine.lock import ProcessLock
 from linewright.errors import Corrupt, LinewrightError, SpecError
-from linewright.features.facts import ViewFacts
+from linewright.features.facts import RecordsWritten, ViewFacts
 from linewright.features.spec import ViewSpec
 from linewright.features.views.records import (
     ENDING,
@@ -84,8 +85,39 @@ def _write_view(factory: Factory, facts: ViewFacts) -> RecordsHeader:
     )
     path, shared = records_path(factory.state, facts), shared_features(factory.state)
     share = None if shared is None else partial(shared.publish, path.name, header.known)
-    write_records(path, header, events, entity_texts(read), share=share)
+    enter = partial(_entered, factory, path)
+    write_records(path, header, events, entity_texts(read), share=share, enter=enter)
     return header
+
+
+@contextmanager
+def _entered(factory: Factory, path: Path, digest: str) -> Generator[None]:
+    """Enter the digest of a file into the record, before it takes its place: a kill in between leaves the one before, which is entered with it."""
+    lock = ProcessLock(factory.state / "views.lock")
+    lock.wait(lambda _: None)
+    try:
+        last, before = last_written(factory, path), ""
+        with suppress(FileNotFoundError, LinewrightError):
+            before = check_records(path)
+        factory.metadata.record(
+            RecordsWritten(
+                at=factory.now(),
+                by=factory.actor,
+                because="requests read what is known now",
+                line="",
+                file=path.name,
+                digest=digest,
+                before=before if last is None or before in {last.digest, last.before} else "",
+            )
+        )
+        yield
+    finally:
+        lock.release()
+
+
+def last_written(factory: Factory, path: Path) -> RecordsWritten | None:
+    """Return what the record says last of a file of records; `None` if nothing, as of one of before that was entered."""
+    return factory.metadata.newest_with(RecordsWritten, "file", path.name)
 
 
 def _rows_now(factory: Factory, view: ViewSpec) -> tuple[Source | None, int]:
@@ -135,10 +167,10 @@ def write_without(factory: Factory, views: Collection[str]) -> None:
             try:
                 write_view(factory, header.facts)
             except LinewrightError:
-                _empty(path, header)
+                _empty(factory, path, header)
 
 
-def _empty(path: Path, header: RecordsHeader) -> None:
+def _empty(factory: Factory, path: Path, header: RecordsHeader) -> None:
     columns = columns_of(header.facts)
     emptied = msgspec.structs.replace(
         header,
@@ -157,7 +189,7 @@ def _empty(path: Path, header: RecordsHeader) -> None:
         until=nothing,
         columns={text: Values(kind=kind, numbers=np.zeros(0)) for text, kind in columns},
     )
-    write_records(path, emptied, events, ())
+    write_records(path, emptied, events, (), enter=partial(_entered, factory, path))
 
 
 def damaged_of(factory: Factory, views: Iterable[ViewFacts], *, is_alerted: bool) -> list[str]:
