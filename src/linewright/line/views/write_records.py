@@ -96,7 +96,7 @@ def _entered(factory: Factory, path: Path, digest: str) -> Generator[None]:
     lock = ProcessLock(factory.state / "views.lock")
     lock.wait(lambda _: None)
     try:
-        last, before = last_written(factory, path), ""
+        last, before = factory.metadata.newest_with(RecordsWritten, "file", path.name), ""
         with suppress(FileNotFoundError, LinewrightError):
             before = check_records(path)
         factory.metadata.record(
@@ -113,11 +113,6 @@ def _entered(factory: Factory, path: Path, digest: str) -> Generator[None]:
         yield
     finally:
         lock.release()
-
-
-def last_written(factory: Factory, path: Path) -> RecordsWritten | None:
-    """Return what the record says last of a file of records; `None` if nothing, as of one of before that was entered."""
-    return factory.metadata.newest_with(RecordsWritten, "file", path.name)
 
 
 def _rows_now(factory: Factory, view: ViewSpec) -> tuple[Source | None, int]:
