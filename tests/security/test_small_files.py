@@ -116,6 +116,75 @@ def test_a_parquet_of_constant_rows(tmp_path):
     assert "sources.s.limits.rows" in found["said"]
 
 
+def lists(folder: Path, values: pa.Array, **options: object) -> Path:
+    """Write a file of a hundred rows with a list of one value, and of one row with a list of all others."""
+    offsets = pa.array([*range(101), len(values)], pa.int32())
+    one = pa.ListArray.from_arrays(offsets, values)
+    file = folder / "bomb.parquet"
+    pq.write_table(pa.table({"a": range(101), "l": one}), file, compression="zstd", **options)
+    assert file.stat().st_size < 100_000
+    return file
+
+
+def test_a_parquet_of_one_list_of_numbers(tmp_path):
+    """2.9 KB held a row of 300 million zeros, which took 9 GB before anything was counted."""
+    lists(tmp_path, pa.repeat(pa.scalar(0), 100_000_000))
+    assert "more than 500 times its size" in outcome(tmp_path, file="bomb.parquet")["said"]
+
+
+def test_a_parquet_of_one_list_of_texts(tmp_path):
+    """The text is there once, and the list has next to nothing for each of its values."""
+    text = pa.DictionaryArray.from_arrays(pa.array([0] * 5_000, pa.int32()), pa.array(["x" * 1_000_000]))
+    lists(tmp_path, text)
+    assert (
+        "the lists of a row have texts of 4,900,000,000 bytes"
+        in outcome(tmp_path, file="bomb.parquet")["said"]
+    )
+
+
+def test_a_parquet_of_one_list_of_texts_that_go_on_from_the_one_before(tmp_path):
+    """They have no dictionary that says how long they are."""
+    encoding = {"l.list.element": "DELTA_BYTE_ARRAY"}
+    lists(tmp_path, pa.array(["x" * 1_000_000] * 1_500), use_dictionary=False, column_encoding=encoding)
+    assert "more than 500 times its size" in outcome(tmp_path, file="bomb.parquet")["said"]
+
+
+def test_a_list_whose_chunk_says_that_it_is_short(tmp_path):
+    """A page is decoded whole, whatever the footer says, so the pages are asked."""
+    many = 100_000_000
+    file = lists(tmp_path, pa.repeat(pa.scalar(0), many), write_statistics=False, data_page_size=1 << 30)
+    whole_file, said = file.read_bytes(), varint(many)
+    footer = len(whole_file) - 8 - int.from_bytes(whole_file[-8:-4], "little")
+    assert said in whole_file[footer:]
+    file.write_bytes(whole_file[:footer] + whole_file[footer:].replace(said, varint(1 << 21)))
+    assert "more than 500 times its size" in outcome(tmp_path, file="bomb.parquet")["said"]
+
+
+def varint(number: int) -> bytes:
+    """Return a number as Thrift writes it."""
+    number, found = number << 1, bytearray()
+    while number > 127:
+        found.append(number & 127 | 128)
+        number >>= 7
+    return bytes(found) + bytes([number])
+
+
+@pytest.mark.parametrize("encoding", ["PLAIN", "DELTA_BYTE_ARRAY", "DELTA_LENGTH_BYTE_ARRAY", None])
+def test_honest_lists_are_read(tmp_path, encoding):
+    """In many row groups, of all kinds of lists, with and without a dictionary."""
+    texts = [[f"text {i}", None] if i % 7 else None for i in range(1_000)]
+    names = ["t.list.element"]
+    deep = [[[f"{i}"]] for i in range(1_000)]
+    table = pa.table({"t": texts, "n": [[i] * (i % 5) for i in range(1_000)], "d": deep, "s": ["a"] * 1_000})
+    packed = {"use_dictionary": False, "column_encoding": dict.fromkeys(names, encoding)}
+    options = packed if encoding else {"dictionary_pagesize_limit": 1_000}  # beyond that, texts are plain
+    pq.write_table(table, tmp_path / "a.parquet", row_group_size=300, data_page_size=500, **options)
+
+    found = read_source("s", FileSource(file="a.parquet"), tmp_path)
+
+    assert pl.from_arrow(table).equals(found.frame)
+
+
 @pytest.mark.parametrize("text", ["x" * 100_000, "x" * (17 << 20)], ids=["many", "one"])
 def test_a_text_of_parquet_is_no_longer_than_a_row_may_be(tmp_path, text):
     """A row of a file has at most 16 MiB, whatever its format: longer ones are refused by their size."""

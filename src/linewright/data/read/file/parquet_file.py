@@ -2,7 +2,8 @@
 
 What a file says of its size is after its encodings, which make next to nothing of equal values: three kilobytes can hold a
 hundred thousand texts of a megabyte. So rows are counted by what they are in memory, measured as they are read, and never more
-of them are read at once than memory holds if each has the longest text of the file.
+of them are read at once than memory holds if each has the longest text of the file. How long a list is nothing says before it
+is decoded, so all values of lists are counted, as the pages have them, and their texts stay a dictionary until they are measured.
 """
 
 from collections.abc import Generator, Iterator, Sequence
@@ -17,7 +18,15 @@ import pyarrow.compute as pc
 import pyarrow.parquet
 
 from linewright.data.read.batches import BATCH, Batch
-from linewright.data.read.limits import FREE, swollen, too_many_columns, too_many_rows
+from linewright.data.read.file.parquet_pages import held_by
+from linewright.data.read.limits import (
+    FREE,
+    most_held,
+    swollen,
+    too_large,
+    too_many_columns,
+    too_many_rows,
+)
 from linewright.data.spec import FileLimits
 from linewright.errors import RequestError, SpecError
 
@@ -32,6 +41,8 @@ _ANY_TEXT = 1 << 20
 _BUFFER = 1 << 20
 _WORD = 8
 _WIDEST = 16  # bytes of a value that is no text
+_LISTED = 32
+"""Bytes that decoding a value of a list takes, with its levels."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,8 +78,9 @@ class ParquetFile:
         """
         empty, unpacked = True, 0
         most = max(FREE, int(self.limits.ratio * self.path.stat().st_size))
-        with _opened(self.path, self.where) as file:
-            for rows in self._read(file):
+        listed, kept = self._lists(most)
+        with _opened(self.path, self.where, kept) as file:
+            for rows in self._read(file, listed):
                 empty = False
                 unpacked += sum(map(_as_text, rows.columns))
                 if unpacked > most:
@@ -81,9 +93,42 @@ class ParquetFile:
         """Give nothing: the file has no lines."""
         return iter(())
 
-    def _read(self, file: pyarrow.parquet.ParquetFile) -> Iterator[pa.Table]:
+    def _lists(self, most: int) -> tuple[Sequence[int], Sequence[str]]:
+        """Return how many bytes decoding the lists of each row group takes, and which texts of them stay a dictionary.
+
+        Raises
+        ------
+        RequestError
+            If all take more than `most` bytes, those of a row group more than memory has, or a header is damaged.
+        """
+        with _opened(self.path, self.where) as file, self.path.open("rb") as raw:
+            leaves = [file.schema.column(number) for number in range(file.metadata.num_columns)]
+            lists = [number for number, leaf in enumerate(leaves) if leaf.max_repetition_level]
+            if not lists:
+                return [0] * file.metadata.num_row_groups, ()
+            try:
+                held = held_by(raw, lists)
+            except ValueError as error:
+                raise _unreadable(self.where, self.path.name, error) from error
+        kept, unpacked, listed = list[str](), 0, [0] * len(held)
+        for place, number in enumerate(lists):
+            leaf, chunks = leaves[number], [group[place] for group in held]
+            is_kept = leaf.physical_type == "BYTE_ARRAY" and not any(chunk.is_delta for chunk in chunks)
+            if is_kept:
+                kept.append(leaf.path)
+            for group, chunk in enumerate(chunks):
+                text = chunk.text if leaf.physical_type == "BYTE_ARRAY" and not is_kept else 0
+                unpacked += chunk.values * max(leaf.length, _WORD) + text
+                listed[group] += chunk.values * max(leaf.length, _LISTED) + text
+        if unpacked > most:
+            raise swollen(self.where, self.path.name, self.limits.ratio)
+        if max(listed) > most_held():
+            raise too_large(self.where, most_held())
+        return listed, kept
+
+    def _read(self, file: pyarrow.parquet.ParquetFile, listed: Sequence[int]) -> Iterator[pa.Table]:
         measured = 0.0
-        for groups, longest in self._spans(file):
+        for groups, longest in self._spans(file, listed):
             about = [file.metadata.row_group(group) for group in groups]
             held = sum(one.num_rows for one in about)
             safe = max(1, _MOST_AT_ONCE // longest)
@@ -95,16 +140,37 @@ class ParquetFile:
             wanted = min(_MOST_ROWS, max(1, self.size // width))
             some, count, size = list[pa.RecordBatch](), 0, 0
             for rows in file.iter_batches(min(wanted, safe), groups, use_threads=False):
-                some.append(rows)
-                count, size = count + rows.num_rows, size + rows.nbytes
-                if count >= wanted or size >= self.size:
-                    measured = size / max(count, 1)
-                    yield pa.Table.from_batches(some)
-                    some, count, size = [], 0, 0
+                for part in self._without_dictionaries(rows) if any(listed) else (rows,):
+                    some.append(part)
+                    count, size = count + part.num_rows, size + part.nbytes
+                    if count >= wanted or size >= self.size:
+                        measured = size / max(count, 1)
+                        yield pa.Table.from_batches(some)
+                        some, count, size = [], 0, 0
             if some:
                 yield pa.Table.from_batches(some)
 
-    def _spans(self, file: pyarrow.parquet.ParquetFile) -> Iterator[tuple[list[int], int]]:
+    def _without_dictionaries(self, rows: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
+        """Give rows with the texts of their lists in place of a dictionary, in parts that memory holds."""
+        found = sum(map(_text_within, rows.columns))
+        if found <= _MOST_AT_ONCE:
+            yield rows.cast(self.schema)
+        elif rows.num_rows > 1:
+            half = rows.num_rows // 2
+            yield from self._without_dictionaries(rows.slice(0, half))
+            yield from self._without_dictionaries(rows.slice(half))
+        else:
+            raise RequestError(
+                f"the lists of a row have texts of {found:,} bytes",
+                where=self.where,
+                found=self.path.name,
+                allowed=f"at most {_MOST_AT_ONCE:,} bytes",
+                hint="shorten them, or write the file without their columns",
+            )
+
+    def _spans(
+        self, file: pyarrow.parquet.ParquetFile, listed: Sequence[int]
+    ) -> Iterator[tuple[list[int], int]]:
         """Give row groups that are read together, as they are small, and what the longest row can have."""
         columns = [file.schema.column(number) for number in range(file.metadata.num_columns)]
         paths = [column.path for column in columns if column.physical_type == "BYTE_ARRAY"]
@@ -123,7 +189,7 @@ class ParquetFile:
                 longest = max(longest, widths + self._longest(peeked, group, paths))
                 groups.append(group)
                 held += about.total_byte_size
-                if held > self.size:
+                if held > self.size or listed[group]:  # a dictionary within a list is of one row group
                     yield groups, longest
                     groups, longest, held = [], 0, 0
             if groups:
@@ -167,6 +233,20 @@ def _as_text(column: pa.ChunkedArray) -> int:
     """Return how many bytes a column would have at least if it were written as text."""
     is_fixed = pa.types.is_primitive(column.type) or pa.types.is_null(column.type)
     return len(column) if is_fixed else column.nbytes
+
+
+def _text_within(column: pa.Array) -> int:
+    """Return how many bytes the texts of dictionaries within lists and structs have."""
+    match column:
+        case pa.DictionaryArray():
+            lengths = pc.call_function("binary_length", [column.dictionary]).cast(pa.int64())
+            return pc.call_function("sum", [lengths.take(column.indices)]).as_py() or 0
+        case pa.ListArray() | pa.LargeListArray() | pa.FixedSizeListArray():
+            return _text_within(column.flatten())
+        case pa.StructArray():
+            return sum(map(_text_within, column.flatten()))
+        case _:
+            return 0
 
 
 def _longest_of(column: pa.Array) -> int:
@@ -214,14 +294,24 @@ def open_parquet(
 
 
 @contextmanager
-def _opened(path: Path, where: str) -> Generator[pyarrow.parquet.ParquetFile, None, None]:
+def _opened(
+    path: Path, where: str, dictionaries: Sequence[str] = ()
+) -> Generator[pyarrow.parquet.ParquetFile, None, None]:
     try:
         # Not `read_table`, for which a folder named "year=2020" on the way is a column.
         with pyarrow.parquet.ParquetFile(
-            path, page_checksum_verification=True, buffer_size=_BUFFER, pre_buffer=False
+            path,
+            read_dictionary=dictionaries,
+            page_checksum_verification=True,
+            buffer_size=_BUFFER,
+            pre_buffer=False,
         ) as file:
             yield file
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        raise RequestError(
-            f"the Parquet file cannot be read: {error}", where=where, found=path.name, hint="write it again"
-        ) from error
+        raise _unreadable(where, path.name, error) from error
+
+
+def _unreadable(where: str, name: str, error: Exception) -> RequestError:
+    return RequestError(
+        f"the Parquet file cannot be read: {error}", where=where, found=name, hint="write it again"
+    )
