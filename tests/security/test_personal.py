@@ -19,9 +19,10 @@ from linewright.interfaces.console.table import PAGES
 from linewright.line.approvals.line_file import propose_file, read_proposed
 from linewright.line.factory import Factory
 from linewright.line.facts import Accepted
+from linewright.line.file.edit import without_values
 from linewright.line.file.read import parse_line
 from linewright.line.notify.destinations import destinations
-from linewright.line.personal import MASK, HiddenColumns, without_personal
+from linewright.line.personal import MASK, HiddenColumns, file_without_personal, without_personal
 from linewright.line.predict.batch import predict_file
 from linewright.line.predict.label_file import hand_in
 from linewright.line.runs.execute import execute_inline
@@ -49,7 +50,7 @@ label: {column: fraud, positive: "yes"}
 contract:
   columns:
     email: {type: category}
-    city: {type: category, pattern: "[a-z]+-city-[a-d]", on_breach: quarantine}
+    city: {type: category, allowed: [planted-city-a, planted-city-b, planted-city-c, planted-city-d], on_breach: quarantine}
     income: {type: number, max: 7139999, on_breach: quarantine}
     amount: {type: number}
     fraud: {type: category, allowed: ["no", "yes"]}
@@ -388,6 +389,31 @@ def test_masked_entries_of_the_record_have_no_digest_with_which_a_value_could_be
         assert sees == (digests != {MASK})
 
 
+def _declared(factory: Factory) -> set[str]:
+    return {one.declared for one in factory.metadata.events(Accepted, line=LINE)}
+
+
+def test_a_line_file_with_masks_is_not_proposed(made):
+    """Who sees masks and changes another place would make them the values that a category may have."""
+    with reader(made) as factory:
+        seen = file_without_personal(factory, LINE, (made / "lines" / "claims.yaml").read_text())
+        assert f'allowed: ["{MASK}"]' in seen
+        with pytest.raises(SpecError, match="hidden"):
+            read_proposed(factory, LINE, seen)
+
+
+@pytest.mark.parametrize(
+    "allowed",
+    ["[a, b]", "\n        - a\n        - b", "['it''s a', \"]\", b]", "[it's, # a\n  b]", "[\na, b]"],
+    ids=["in brackets", "below", "in quotes", "with a comment", "far left"],
+)
+def test_what_a_hidden_category_may_have_is_not_in_the_text(allowed):
+    """However it is written; what others may have is left."""
+    text = "columns:\n    n: {allowed: [c]}\n    pay:\n      type: category\n      allowed: HERE\n    m: 1\n"
+
+    assert without_values(text.replace("HERE", allowed), {"pay"}) == text.replace("HERE", f'["{MASK}"]')
+
+
 def test_comments_beside_personal_columns_are_shown_to_nobody_who_may_not_see_them(made):
     """`linewright new` writes values and ranges there; the file, what is proposed for it, and pages of both show it."""
     path = made / "lines" / "claims.yaml"
@@ -418,6 +444,7 @@ def test_comments_beside_personal_columns_are_shown_to_nobody_who_may_not_see_th
                     ("proposals", {}),
                     ("proposal", {"proposal": look.proposed.id}),
                     ("show", {"id": look.proposed.change}),
+                    *(("show", {"id": one}) for one in _declared(factory)),
                 )
             )
 

@@ -19,7 +19,7 @@ from linewright.errors import LinewrightError
 from linewright.features.facts import FeatureDifference
 from linewright.line.factory import Factory
 from linewright.line.facts import Accepted, Declared, Finished
-from linewright.line.file.edit import without_comments
+from linewright.line.file.edit import without_values
 from linewright.line.spec import LineSpec
 from linewright.model.facts import Contribution, Dependence, Outcome, WeakSlice
 from linewright.model.gate_reasons import FairnessFound
@@ -37,7 +37,7 @@ _REPLACEMENTS: Mapping[type, Mapping[str, Any]] = {
 """What stands in facts about a hidden column, by field; other fields hold none of its values."""
 _ROW_FIELDS = frozenset({"row", "rows", "values", "example"})
 """What holds rows, by column."""
-_FIGURES_BY_COLUMN = frozenset({"contributions", "changed_columns", "breaches", "rules", "lineage"})
+_FIGURES_BY_COLUMN = frozenset({"contributions", "changed_columns", "breaches", "lineage"})
 """Mappings by column, or about columns, that hold no value."""
 _NEVER_COLUMNS = frozenset(
     {"id", "line", "model", "at", "kind", "by", "run", "key", "unit", "subject", "group", "version", "digest", "name", "column"}
@@ -175,9 +175,9 @@ def because_of(factory: Factory, ended: Finished) -> str:
 
 
 def file_without_personal(factory: Factory, line: str, text: str) -> str:
-    """Return the text of a line file, or of one proposed for it, without comments that may quote what who asks may not see."""
+    """Return the text of a line file, or of one proposed for it, without what may quote values that who asks may not see."""
     for one in factory.lines_of_file(line):
-        text = without_comments(text, hidden_columns(factory, one).names)
+        text = without_values(text, hidden_columns(factory, one).names)
     return text
 
 
@@ -298,7 +298,8 @@ class _Masking:
                 return {} if found is value else {"evidence": found.evidence}
             case Breach():
                 is_hidden = value.column in self.columns or (value.kind in FORMLESS and bool(self.columns))
-                return self._first(value.first) if is_hidden and value.first else {}
+                first = self._first(value.first) if is_hidden and value.first else {}
+                return {**first, **self._allowed(value.figures)} if is_hidden else first
             case _:
                 is_about = getattr(value, "column", None) in self.columns
                 return next(
@@ -309,19 +310,34 @@ class _Masking:
         self.quoted |= {repr(first)} - {repr(MASK)}
         return {"first": MASK}
 
+    def _allowed(self, figures: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return the figures of a rule without the values that a category may have."""
+        match figures:
+            case {"allowed": list() | tuple() as allowed}:
+                self.quoted.add(", ".join(map(str, cast("list[Any]", allowed))))
+                return {"figures": {**figures, "allowed": (MASK,)}}
+            case _:
+                return {}
+
     def mapping(self, value: Mapping[Any, Any]) -> Any:
         """Return the JSON of a fact, or a mapping other than a row."""
         about = value.get("column", value.get("name"))
         is_about = isinstance(about, str) and about in self.columns
         if self.columns.names is None:  # any name would be a column's
             is_about = is_about and "column" in value
-        is_formless = value.get("kind") in FORMLESS and bool(self.columns)
+        kind = value.get("kind")  # a mapping, if this is one by column, and there is such a column
+        is_formless = isinstance(kind, str) and kind in FORMLESS and bool(self.columns)
 
         def shown(name: Any, cell: Any) -> Any:
             if name == "first" and isinstance(cell, str) and (is_formless or is_about):
                 return self._first(cell)["first"] if cell else cell
             if name == "text" and value.get("kind") == "line_change":
-                return without_comments(cell, self.columns.names)
+                return without_values(cell, self.columns.names)
+            if is_about and name == "figures" and isinstance(cell, Mapping):
+                return self._allowed(cell).get("figures", _blank(cell))
+            # The rule of a column:
+            if isinstance(cell, Mapping) and cell.get("allowed") and name in self.columns:
+                return {**cell, "allowed": [MASK]}
             if is_formless and name == "values":
                 return _blank(cell)
             if is_about and name not in _SHOWN_FIELDS and not _is_row(name, cell):

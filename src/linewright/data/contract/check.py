@@ -17,7 +17,7 @@ from linewright.data.column_roles import unnamed_stamps
 from linewright.data.contract.pattern import misspelt
 from linewright.data.contract.references import absent, ragged_references, referred_values
 from linewright.data.contract.sql_checks import answers, on_whole
-from linewright.data.facts import Breach, BreachKind, Column, RowSql, Scalar
+from linewright.data.facts import MASK, Breach, BreachKind, Column, RowSql, Scalar
 from linewright.data.read.batches import Ragged, fields_of
 from linewright.data.read.source import Raw, Source
 from linewright.data.read.spill import Spool, is_ascending
@@ -474,7 +474,8 @@ def _bounds(values: pl.Series, rule: ColumnRule) -> Iterator[tuple[BreachKind, _
         yield "max", _as_figure(rule.max), values > _bound(values.name, rule, rule.max)
     if rule.allowed is not None:
         allowed = cast(pl.Series(rule.allowed, dtype=pl.String), rule.type, pattern=rule.format)
-        figures: _Figures = {"allowed": rule.allowed[:_SHOWN], "of": len(rule.allowed)}
+        shown = (MASK,) if rule.personal else rule.allowed[:_SHOWN]  # an error tells them, and goes to logs
+        figures: _Figures = {"allowed": shown, "of": len(rule.allowed)}
         yield "allowed", figures, absent(values, allowed)
 
 

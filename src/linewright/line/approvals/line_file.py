@@ -1,5 +1,6 @@
 """Changes of line files that are proposed: what may be proposed, and how the file is replaced."""
 
+from linewright.data.facts import MASK
 from linewright.data.spec import FileSource
 from linewright.errors import Conflict, RequestError, SpecError
 from linewright.line.check.contradictions import refuse
@@ -38,6 +39,14 @@ def read_proposed(factory: Factory, line: str, text: str) -> LineSpec:
     specs = parse_lines(text, name=str(path))
     for one in specs.values():
         refuse(unsupported(one))
+        for name, rule in one.contract.columns.items():
+            if MASK in (rule.allowed or ()):
+                raise SpecError(
+                    "the values of a personal column are hidden in this text",
+                    where=f"contract.columns.{name}.allowed",
+                    found=MASK,
+                    hint="leave the change to somebody who may view personal columns",
+                )
     if (spec := specs.get(line)) is None:
         raise SpecError(
             "the proposed file does not declare this line",

@@ -14,7 +14,7 @@ from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.error import YAMLError
 from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 
-from linewright.data.facts import Edit
+from linewright.data.facts import MASK, Edit
 from linewright.errors import RequestError, SpecError
 from linewright.store.files.names import file_of
 
@@ -25,6 +25,14 @@ _FLUSH_LIST = re.compile(r"^(?P<indent> *)[^\s#-][^#\n]*:[ ]*(#[^\n]*)?\n(?P=ind
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 _DURATION = re.compile(r"[0-9]+(\.[0-9]+)?(s|m|h|d|w)")
 _COMMENT = re.compile(r"(?:^|[ \t]+)#[^\r\n]*")
+_ALLOWED = re.compile(
+    r"""(?P<key>(?P<quote>["']?)\ballowed(?P=quote)[ \t]*:)[ \t]*
+    (\[(?:"(?:\\.|[^"\\])*"|'[^']*'|(?<=\w)'|[^\]"'])*\]  # a list in brackets
+    |\[[\s\S]*  # one whose end is not clear
+    |(?:[ \t]*\r?\n[ \t]*-[^\r\n]*)+  # one below the key
+    |[^\r\n]*)""",
+    re.VERBOSE,
+)
 _WORDS = frozenset({"null", "true", "false", "yes", "no", "on", "off", "y", "n"})
 
 
@@ -115,19 +123,19 @@ def _to_yaml(value: Any) -> Any:
     return value
 
 
-def without_comments(text: str, columns: Collection[str] | None) -> str:
-    r"""Return the text of a line file without the comments on lines about some columns: `linewright new` writes values there.
+def without_values(text: str, columns: Collection[str] | None) -> str:
+    r"""Return the text of a line file without the values of some columns: what is allowed, and comments beside it, where `linewright new` writes some.
 
     A `#` after a space in quotes counts as a comment too, so that none is overlooked.
 
     Parameters
     ----------
     columns
-        Their names; `None` is all comments of the file.
+        Their names; `None` is all of the file.
 
     Examples
     --------
-    >>> print(without_comments("contract:\n  pay: {min: 0}  # 7 to 9\n  n:  # of pay\n    min: 1  # 2 to 3", {"pay"}))
+    >>> print(without_values("contract:\n  pay: {min: 0}  # 7 to 9\n  n:  # of pay\n    min: 1  # 2 to 3", {"pay"}))
     contract:
       pay: {min: 0}
       n:
@@ -147,6 +155,7 @@ def without_comments(text: str, columns: Collection[str] | None) -> str:
     }
     name = re.compile(rf"(?<!\w)({'|'.join(map(re.escape, spelled))})(?!\w)" if spelled else "")
     lines, inside = list[str](), -1  # how far the line is indented that lines below belong to; -1 for none
+    hidden, at = set[int](), 0
     for line in io.StringIO(text, newline=""):
         code = _COMMENT.sub("", line)
         if code.strip():
@@ -155,8 +164,13 @@ def without_comments(text: str, columns: Collection[str] | None) -> str:
                 inside = -1
             if inside < 0 and name.search(code):
                 inside = indent
-        lines.append(_COMMENT.sub("", line) if inside >= 0 or name.search(line) else line)
-    return "".join(lines)
+        if is_hidden := inside >= 0 or name.search(line) is not None:
+            hidden.update(at + found.start() for found in _ALLOWED.finditer(code))
+        lines.append(code if is_hidden else line)
+        at += len(lines[-1])
+    return _ALLOWED.sub(
+        lambda found: f'{found["key"]} ["{MASK}"]' if found.start() in hidden else found[0], "".join(lines)
+    )
 
 
 def difference(before: str, after: str, name: str) -> str:
