@@ -33,7 +33,10 @@ from linewright.line.notify.notify import PATIENCE, Courier, Notifying
 from linewright.line.notify.send_now import send_now, try_out
 from linewright.operations.lines.status import status
 from linewright.people import send
+from linewright.people.messages import probe_message
 from linewright.people.outbox import Outbox
+from linewright.people.send import Undelivered, open_sender
+from linewright.people.spec import EmailSpec
 from linewright.release.facts import Halted, RolledBack
 from linewright.watch.facts import Alerted, Cleared
 
@@ -407,6 +410,37 @@ def test_a_backup_keeps_who_has_been_told_what(factory, tmp_path):
 
 
 # E-mail
+
+
+def test_a_line_break_in_the_name_of_the_folder_is_none_in_a_mail(tmp_path):
+    """It would end the header of the subject: nobody would be told, and whoever tells would stop."""
+    spec = EmailSpec.model_validate(
+        {"email": ["a@b.c"], "sender": "a@b.c", "smtp": "127.0.0.1:1", "security": "none"}
+    )
+    with mail_server() as server:
+        sender = open_sender(
+            spec.model_copy(update={"smtp": server.address}),
+            "a@b.c",
+            root=tmp_path / "a\nBcc: e@f.g",
+            where="",
+            at="2026-11-25T00:00:00.000000Z",
+        )
+        sender.send([probe_message(id="a", at="2026-11-25T00:00:00.000000Z", destination="mail")])
+        sender.close()
+
+    assert email.message_from_string(server.mails[0].text)["Subject"].startswith("[a Bcc: e@f.g] ")
+
+
+@pytest.mark.parametrize("address", ["a@b]", "\xe9@b.c", "=@[\xfc", "a..b@c.d"])
+def test_of_an_address_that_no_mail_can_have_it_is_told(address, tmp_path):
+    """The form of a line file allows more than mail does."""
+    spec = EmailSpec.model_validate(
+        {"email": ["a@b.c"], "sender": address, "smtp": "127.0.0.1:1", "security": "none"}
+    )
+    sender = open_sender(spec, "a@b.c", root=tmp_path, where="", at="2026-11-25T00:00:00.000000Z")
+
+    with pytest.raises(Undelivered):
+        sender.send([probe_message(id="a", at="2026-11-25T00:00:00.000000Z", destination="mail")])
 
 
 def test_mail_reaches_each_recipient_by_smtp(factory, monkeypatch):

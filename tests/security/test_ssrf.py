@@ -45,7 +45,17 @@ def test_a_source_is_no_url(source, tmp_path):
 
 
 @pytest.mark.usefixtures("processes")
-@pytest.mark.parametrize("peer", ["169.254.169.254", "fd00:ec2::254", "::ffff:100.100.100.200"])
+@pytest.mark.parametrize(
+    "peer",
+    [
+        "169.254.169.254",
+        "fd00:ec2::254",
+        "::ffff:100.100.100.200",
+        "64:ff9b::a9fe:a9fe",
+        "64:ff9b:1::a9fe:a9fe",
+        "64:ff9b:1:a9fe:a9:fe00::",
+    ],
+)
 def test_no_secret_of_a_cloud_is_asked_for_by_any_name(monkeypatch, peer):
     """A name may lead to a link-local address only once it is resolved, so the connection itself is looked at."""
     monkeypatch.setattr("socket.socket.getpeername", lambda _self: (peer, 80))

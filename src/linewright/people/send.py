@@ -11,6 +11,7 @@ import ssl
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
+from email.errors import MessageError
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP
@@ -300,7 +301,10 @@ class _Email:
         self._server: smtplib.SMTP | None = None
 
     def send(self, messages: Sequence[Message]) -> None:
-        letter = _letter(messages, self._spec.sender, self._recipient, self._factory, self._at)
+        try:
+            letter = _letter(messages, self._spec.sender, self._recipient, self._factory, self._at)
+        except (ValueError, MessageError, AttributeError) as error:  # the last for some addresses
+            raise Undelivered(f"no mail can be written from or to these addresses: {error}") from error
         deadline = Deadline(MAIL_S, self._connected)
         try:
             with deadline:
@@ -347,7 +351,9 @@ class _Email:
 def _letter(messages: Sequence[Message], sender: str, recipient: str, factory: str, at: str) -> EmailMessage:
     letter = EmailMessage(policy=SMTP)
     first, more = messages[0].says, len(messages) - 1
-    told = " ".join("".join(c if c.isprintable() else " " for c in first).split())
+    factory, told = (  # a line break would end the header
+        " ".join("".join(c if c.isprintable() else " " for c in one).split()) for one in (factory, first)
+    )
     letter["Subject"] = f"[{factory}] {told[:_SHOWN]}{f' (and {more} more)' if more else ''}"
     letter["From"] = Address(addr_spec=sender)
     letter["To"] = Address(addr_spec=recipient)
