@@ -8,6 +8,7 @@ import pytest
 
 from linewright.errors import TooMany
 from linewright.interfaces.http.app import control_app
+from linewright.interfaces.http.guard import Guard
 from linewright.interfaces.http.rate_limit import BURST_S, MOST_CLIENTS, RateLimit
 from linewright.operations import OPERATIONS
 from linewright.serve.access.accounts import Grant
@@ -95,3 +96,41 @@ def test_who_asks_too_often_is_told_when_to_come_back_and_may_halt_all_the_same(
     assert ("TooMany", "100") == (again.json()["error"], again.headers["retry-after"])
     assert {422} == {one.status_code for one in halts}  # no line was named
     assert [401, 429] == [one.status_code for one in (stranger, stranger_again)]
+
+
+def test_requests_beyond_a_share_count_as_many_so_that_who_goes_on_is_refused_at_the_door(tmp_path, tokens):
+    """A viewer's refused requests, each of which had gone all the way to the operation, took a third of the processor."""
+    came = list[str]()
+
+    async def full(scope, _receive, send) -> None:
+        came.append(scope["path"])
+        await send({"type": "http.response.start", "status": 429, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    async def ask_all() -> list[int]:
+        limit = RateLimit(5.0, clock=lambda: 0.0)
+        guard = Guard(
+            full, authenticator=Authenticator(state=tmp_path / ".linewright"), replies=None, rate_limit=limit
+        )
+        async with httpx.AsyncClient(
+            transport=httpx.ASGITransport(app=guard), base_url="http://127.0.0.1:8080"
+        ) as client:
+            headers = {"Authorization": f"Bearer {tokens['ada']}"}
+            return [(await client.get("/api/v1/profile", headers=headers)).status_code for _ in range(20)]
+
+    assert {429} == set(asyncio.run(ask_all()))
+    assert 2 == len(came)
+
+
+def test_requests_beyond_a_share_keep_a_client_away_for_no_longer_than_a_burst():
+    """However many were refused, it may ask again after the seconds that it is told."""
+    now = [0.0]
+    limit = RateLimit(5.0, clock=lambda: now[0])
+    for _ in range(1_000):
+        limit.count_refused("ada")
+    with pytest.raises(TooMany) as refused:
+        limit.require("ada")
+
+    assert {"retry_s": BURST_S} == refused.value.details
+    now[0] = BURST_S
+    limit.require("ada")

@@ -309,3 +309,30 @@ def test_the_turns_of_one_client_are_one_after_the_other():
     asyncio.run(all_of_them())
 
     assert {"viewer": 1, "ada": 2} == most
+
+
+def test_who_asks_for_more_at_once_pauses_between_turns_while_others_are_at_work():
+    """Fifteen watched pages of a viewer were made without an end, so that an admin's page beside them always took twice as long."""
+    turns, order = Turns(), list[str]()
+
+    async def make(client: str, name: str, seconds: float) -> None:
+        async with turns.of(client):
+            order.append(name)
+            await asyncio.sleep(seconds)
+
+    async def viewer_beside(others: float) -> list[str]:
+        order.clear()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(make("ada", "ada", others))
+            first = group.create_task(make("viewer", "first", 0.5))
+            group.create_task(make("viewer", "second", 0.0))
+            await first
+            for number in range(3):
+                await make("ada" if others else "bob", f"other {number}", 0.0)
+        return list(order)
+
+    alone, beside = asyncio.run(viewer_beside(0.0)), asyncio.run(viewer_beside(0.6))
+
+    assert ["ada", "first"] == alone[:2] == beside[:2]
+    assert alone.index("second") < alone.index("other 1")
+    assert "second" == beside[-1]

@@ -279,7 +279,6 @@ def control_app(
         )
 
     readers, urgent = CapacityLimiter(_READERS), CapacityLimiter(_FIRST)
-    writing = Turns()
     app.add_api_route(
         "/",
         show_index,
@@ -310,7 +309,7 @@ def control_app(
                 CapacityLimiter(_WAITERS if each.waits else _WRITERS) if each.writes else readers,
                 root or Path(),
                 urgent,
-                turns=console.turns if each.effect == "read" else writing,
+                turns=console.turns,
             ),
             methods=[each.method],
             summary=each.summary,

@@ -145,6 +145,7 @@ class Guard:
             if not self._is_open(scope):
                 identity = self._counted(scope)
                 scope = {**scope, _IDENTITY: identity}
+                send = self._counting_refused(identity, send)
                 permission = self._permission_of(scope["method"], scope["path"])
                 if permission is not None:
                     identity.require_somewhere(permission)
@@ -211,6 +212,14 @@ class Guard:
         if scope["path"] not in self._rate_limit.free:
             self._rate_limit.require(identity.member or identity.actor)
         return identity
+
+    def _counting_refused(self, identity: Identity, send: Send) -> Send:
+        async def send_counted(message: Message) -> None:
+            if message.get("status") == HTTPStatus.TOO_MANY_REQUESTS:
+                self._rate_limit.count_refused(identity.member or identity.actor)
+            await send(message)
+
+        return send_counted
 
     async def _body(self, scope: MutableMapping[str, Any], receive: Receive, held: ExitStack) -> bytes:
         identity: Identity | None = scope.get(_IDENTITY)

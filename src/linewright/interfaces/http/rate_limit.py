@@ -10,7 +10,10 @@ from linewright.errors import TooMany
 MOST_CLIENTS = 10_000
 """Clients that are remembered; the one that was away for longest is forgotten first."""
 BURST_S = 4.0
-"""Seconds' worth of requests that may come at once."""
+"""Seconds' worth of requests that may come at once; a client waits no longer until it may send one."""
+REFUSED_AS = 10
+"""Requests as which one counts that was refused since its client holds its share of something: whoever asks on and on is soon refused
+here, which takes a quarter of the time."""
 
 
 class RateLimit:
@@ -52,12 +55,8 @@ class RateLimit:
         """
         if self._rate is None:
             return
-        most, now = max(1.0, self._rate * BURST_S), self._clock()
-        left, then = self._buckets.pop(client, (most, now))
-        left = min(most, left + (now - then) * self._rate)
-        self._buckets[client] = (left - 1.0 if left >= 1.0 else left, now)
-        if len(self._buckets) > MOST_CLIENTS:
-            self._buckets.popitem(last=False)
+        left = self._left(client, self._rate)
+        self._keep(client, left - 1.0 if left >= 1.0 else left)
         if left < 1.0:
             retry_s = max(1, math.ceil((1.0 - left) / self._rate))
             raise TooMany(
@@ -66,3 +65,20 @@ class RateLimit:
                 hint=f"try again in {retry_s} s",
                 details={"retry_s": retry_s},
             )
+
+    def count_refused(self, client: str) -> None:
+        """Count a request that was let through and refused behind this limit, as `REFUSED_AS` in all."""
+        if self._rate is not None:
+            least = min(0.0, 1.0 - self._rate * BURST_S)
+            self._keep(client, max(least, self._left(client, self._rate) - (REFUSED_AS - 1.0)))
+
+    def _left(self, client: str, rate: float) -> float:
+        most, now = max(1.0, rate * BURST_S), self._clock()
+        left, then = self._buckets.get(client, (most, now))
+        return min(most, left + (now - then) * rate)
+
+    def _keep(self, client: str, left: float) -> None:
+        self._buckets[client] = left, self._clock()
+        self._buckets.move_to_end(client)
+        if len(self._buckets) > MOST_CLIENTS:
+            self._buckets.popitem(last=False)

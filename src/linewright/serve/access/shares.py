@@ -2,13 +2,17 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Generator, Mapping
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, Generator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from ipaddress import IPv6Address, ip_network
+from time import monotonic
 from typing import Any
 from weakref import WeakValueDictionary
 
 from linewright.errors import TooMany, Transient
+
+MOST_PAUSE_S = 1.0
+"""Longest pause between two turns of a client."""
 
 
 class Shares:
@@ -99,18 +103,47 @@ class Turns:
     """Lets each client do one thing of a kind at one time, in the order in which it asks.
 
     What works in threads takes turns at the interpreter: who waits for it beside one thread for each other client waits twice as long
-    for one of them, however much that one asks.
+    for one of them, however much that one asks. Where more of a client wait while others are at work, a pause as long as its turn follows
+    it: those who ask for one thing after the other have the interpreter to themselves for half of the time.
     """
 
     def __init__(self) -> None:
-        self._turns = WeakValueDictionary[str, asyncio.Lock]()
+        self._turns = WeakValueDictionary[str, _Turn]()
+        self._at_work = 0
 
-    def of(self, client: str) -> asyncio.Lock:
-        """Return what is held during the turn of a client."""
+    @asynccontextmanager
+    async def of(self, client: str) -> AsyncGenerator[None, None]:
+        """Wait for the turn of a client, and have it for a block."""
         turn = self._turns.get(client)
         if turn is None:
-            turn = self._turns[client] = asyncio.Lock()
-        return turn
+            turn = self._turns[client] = _Turn()
+        turn.waiting += 1
+        try:
+            await turn.lock.acquire()
+        finally:
+            turn.waiting -= 1
+        try:
+            await asyncio.sleep(turn.pause_s)
+            began = monotonic()
+            self._at_work += 1
+            try:
+                yield
+            finally:
+                self._at_work -= 1
+                is_pausing = turn.waiting and self._at_work
+                turn.pause_s = min(monotonic() - began, MOST_PAUSE_S) if is_pausing else 0.0
+        finally:
+            turn.lock.release()
+
+
+class _Turn:
+    """The turn of one client."""
+
+    def __init__(self) -> None:
+        self.lock = asyncio.Lock()
+        self.waiting = 0
+        self.pause_s = 0.0
+        """Before the next."""
 
 
 def client_by_address(scope: Mapping[str, Any]) -> str:
