@@ -12,8 +12,8 @@ MOST_CLIENTS = 10_000
 BURST_S = 4.0
 """Seconds' worth of requests that may come at once; a client waits no longer until it may send one."""
 REFUSED_AS = 10
-"""Requests as which one counts that was refused since its client holds its share of something: whoever asks on and on is soon refused
-here, which takes a quarter of the time."""
+"""Requests as which one counts that was refused since its client holds its share of something: a client that asks on and on is soon
+refused here, which takes a quarter of the time."""
 
 
 class RateLimit:

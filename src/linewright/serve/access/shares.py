@@ -103,7 +103,7 @@ class Turns:
     """Lets each client do one thing of a kind at one time, in the order in which it asks.
 
     What works in threads takes turns at the interpreter: who waits for it beside one thread for each other client waits twice as long
-    for one of them, however much that one asks. Where more of a client wait while others are at work, a pause as long as its turn follows
+    for one of them, however much that one asks. Where more of a client wait while others have a turn, a pause as long as its turn follows
     it: those who ask for one thing after the other have the interpreter to themselves for half of the time.
     """
 
