@@ -69,6 +69,16 @@ class HistoryChunk(msgspec.Struct, frozen=True, kw_only=True):
     rows: int
 
 
+class Unreturned(msgspec.Struct, frozen=True, kw_only=True):
+    """Rows near the highest cursor that a read did not get again: they were deleted, or the query leaves them out now."""
+
+    rows: int
+    highest: int | float | str | None
+    """The highest cursor among them, as `SourceHistory.highest`."""
+    since: str
+    """When that read began."""
+
+
 class SourceHistory(Result, frozen=True, kw_only=True, tag="source_history"):
     """All versions of the rows that a source gave, after a read; the one with the highest number is in force."""
 
@@ -102,6 +112,8 @@ class SourceHistory(Result, frozen=True, kw_only=True, tag="source_history"):
     """Transactions that were open in the database before this read, and since when at the latest, in microseconds."""
     looked: int
     """When that was seen, by the clock of the database."""
+    unreturned: Unreturned | None = None
+    """What a read found of rows that the source has no more, until `data.history.reconcile` finds none, or has kept that they are gone."""
 
 
 Severity = Literal["exclude", "ask", "warn", "note"]

@@ -29,6 +29,7 @@ Monitor = Literal[
     "records",
     "schedule",
     "sensor",
+    "deleted",
 ]
 Trigger = Literal["drift", "performance", "labels", "every"]
 

@@ -9,12 +9,13 @@ from pathlib import Path
 import msgspec
 import polars as pl
 
-from linewright.data.facts import SourceHistory
+from linewright.data.facts import SourceHistory, Unreturned
 from linewright.data.history.read_position import (
     TIMES,
     ReadPosition,
     cursor_numbers,
     first_cursor,
+    highest_of,
     lag_of,
     position_after,
 )
@@ -126,6 +127,20 @@ def read_current_rows(
     """
     history, rows = _bring_up_to_date(name, spec, root, store, now)
     return _source(name, spec, rows, _row_schema(history)), history.fingerprint
+
+
+def keep_newer(name: str, spec: SqlSource, root: Path, store: HistoryStore, now: str) -> SourceHistory:
+    """Read the newer rows of a source, keep them, and return its history.
+
+    Raises
+    ------
+    SpecError, RequestError, Transient
+        As `read_current_rows` does.
+    """
+    increment = read_increment(name, spec, root, store, now)
+    if not increment.is_news:  # most reads, for which the rows that are kept need not be looked at
+        return increment.history
+    return _bring_up_to_date(name, spec, root, store, now)[0]
 
 
 def read_versions_of_source(
@@ -445,9 +460,12 @@ class Reading:
         versions.add(self.versions_of(rows.filter(~is_same), types, after=stored))
         position = self.position([rows[self.cursor]], types, before)
         has_moved = (position.highest, position.since) != (before.highest, before.since)
+        unreturned = self._unreturned(again.join(rows, on=self.key, how="anti"), before.unreturned)
         is_news = bool(versions.height) or (rows.height >= _MANY and has_moved)
+        is_news = is_news or unreturned != before.unreturned
         history = before if not is_news else msgspec.structs.replace(
             before, number=before.number + 1, at=self.now, highest=position.highest, since=position.since, open=dict(position.open), looked=position.looked,
+            unreturned=unreturned,
         )  # fmt: skip
         return HistoryIncrement(
             history=history,
@@ -457,6 +475,15 @@ class Reading:
             key=self.key,
             is_news=is_news,
         )
+
+    def _unreturned(self, gone: pl.DataFrame, before: Unreturned | None) -> Unreturned | None:
+        """Return what is found of rows that are gone: what was, where these are the same rows, or some of them."""
+        if gone.is_empty():
+            return before
+        rows, highest = gone.height, highest_of(gone[self.cursor])
+        if before is not None and highest == before.highest and rows <= before.rows:
+            return before
+        return Unreturned(rows=rows, highest=highest, since=self.now)
 
     def _is_same(self, sql: str, digests: pl.Series) -> bool:
         """Return whether a query gives as many rows, of these digests: many rows that came at once are not sent again and again."""

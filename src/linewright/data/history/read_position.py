@@ -129,6 +129,12 @@ def position_after(
     )
 
 
+def highest_of(values: pl.Series) -> int | float | str | None:
+    """Return the highest of some cursors, as it is kept; `None` if there is none that is finite."""
+    found = _highest(values, None)
+    return None if found is None else _kept(_plain(found))
+
+
 def _highest(values: pl.Series, latest: int | None) -> object:
     found = cursor_numbers(values)
     # What is in the future, or infinite, says nothing about rows that are to come.

@@ -168,8 +168,8 @@ class _Comparison:
         missed, changed = other.filter(is_new), other.filter(~is_new)
         deleted = here.join(there, on=key, how="anti")
         is_repaired = repairs and bool(missed.height or changed.height or deleted.height)
-        if is_repaired:
-            self._repair(other, deleted, root)
+        if is_repaired or (self.history.unreturned is not None and deleted.is_empty()):
+            self._repair(other if is_repaired else other.clear(), deleted, root)
         return Reconciliation(
             source=name, rows=rows, kept=self.stored.height, unread=unread.height,
             missed=_named(missed[key]), changed=_named(changed[key]), deleted=_named(deleted[key]), repaired=is_repaired,
@@ -235,13 +235,15 @@ class _Comparison:
             now = pl.lit(reading.now).str.to_datetime(time_unit="us", time_zone="UTC")
             parts.append(gone.with_columns(now.alias(KNOWN), pl.lit(value=True).alias(DELETED)))
         versions = Spool(None)
-        versions.add(pl.concat(parts))
+        for part in parts:
+            versions.add(part)
         # Rows that are gone may have had the highest cursor: what is written below it from now on would never be asked for.
         left = self.stored.join(deleted, on=key, how="anti")
         before = msgspec.structs.replace(history, highest=None) if deleted.height else history
         position = reading.position([left[reading.cursor], other[reading.cursor]], self.types, before)
         after = msgspec.structs.replace(
             history, number=history.number + 1, at=reading.now, highest=position.highest, since=position.since, open=dict(position.open), looked=position.looked,
+            unreturned=None,
         )  # fmt: skip
         increment = HistoryIncrement(
             history=after,

@@ -9,6 +9,7 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
+from importlib import import_module
 from typing import NamedTuple
 
 from linewright.engine.context import Progress
@@ -361,6 +362,8 @@ class Tending(PollingThread):
         if news is not None:
             factory.report(Progress(step="views", says=f"{spec.line}: {news.because}", stays=True))
         due = refresh_records(factory, spec.line)
+        # It brings what reads tables.
+        import_module("linewright.line.record.monitoring.deleted_rows").tend_deleted(factory, spec)
         is_alerted = any(one.monitor == "records" for one in open_alerts(factory, spec.line))
         return _AT_ONCE if is_alerted else due
 

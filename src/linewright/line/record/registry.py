@@ -48,6 +48,13 @@ def find_model(factory: Factory, model: str) -> Version:
     raise NotFound("there is no such model", found=model, allowed=known or "(no model of that line yet)")
 
 
+def champion_digest(factory: Factory, line: str) -> str:
+    """Return the digest of the package of a line's champion; empty if it has none."""
+    champion = factory.metadata.pointer(line).champion
+    versions = factory.metadata.versions(line)
+    return next((one.digest for one in versions if one.version == champion), "")
+
+
 def _aliased(factory: Factory, line: str, alias: str) -> str:
     version = (
         challenger_of(factory, line) if alias == "challenger" else factory.metadata.pointer(line).champion

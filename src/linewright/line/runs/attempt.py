@@ -19,13 +19,13 @@ from linewright.engine.context import Progress
 from linewright.engine.protocol import Json, NotEnded, capture, release
 from linewright.line.factory import Factory
 from linewright.line.runs.known_result import found, result_of
-from linewright.line.runs.plan import make_plan
+from linewright.line.runs.plan import plan_run
 from linewright.line.runs.workflow import run_line
 from linewright.line.spec import LineSpec
 from linewright.line.steps.table import load_steps
 from linewright.store.values import to_builtins
 
-_ASKED: Mapping[str, Callable[..., Any]] = {"plan": make_plan, "result": result_of, "found": found}
+_ASKED: Mapping[str, Callable[..., Any]] = {"plan": plan_run, "result": result_of, "found": found}
 
 
 class _BugBeforeError(Exception):

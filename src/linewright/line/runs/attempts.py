@@ -194,7 +194,7 @@ class Attempts:
         Terminal
             If the child ended.
         LinewrightError
-            As `line.runs.plan.make_plan` does.
+            As `line.runs.plan.plan_run` does.
         """
         return self._ask("plan", spec, Plan, as_of=as_of)
 

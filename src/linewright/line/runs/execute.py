@@ -279,13 +279,6 @@ def _carry_out(
         now = asked.plan(spec, as_of=as_of)
         if plan is not None:
             _same(factory, plan, now)
-        if all(one.step != "ingest" for one in now.changes) and any(
-            one.has_history for one in spec.sources.values()
-        ):
-            # No step reads them: their rows are those of a dataset that is there.
-            import_module("linewright.line.record.data.source_histories").begin_histories(
-                factory, spec.sources
-            )
         if not now.changes:
             return asked.found(spec, **(resumed.of(line) if resumed is not None else {}))
         run, request = prepare(factory, spec, now, proposal=proposal)
@@ -333,7 +326,7 @@ class _InThisProcess:
     factory: Factory
 
     def plan(self, spec: LineSpec, *, as_of: str | None) -> Plan:
-        return import_module("linewright.line.runs.plan").make_plan(self.factory, spec, as_of=as_of)
+        return import_module("linewright.line.runs.plan").plan_run(self.factory, spec, as_of=as_of)
 
     def result(self, spec: LineSpec, *, run: str, did: Sequence[str]) -> RunResult:
         return import_module("linewright.line.runs.known_result").result_of(

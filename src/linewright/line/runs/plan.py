@@ -33,7 +33,7 @@ from linewright.line.runs.plan_text import FORM
 from linewright.line.runs.record import declared, last_declared
 from linewright.line.spec import LineSpec
 from linewright.line.steps.table import STEPS, LineStep, settled
-from linewright.line.views.sources import SENT, VIEW, sent_fingerprint, view_fingerprint
+from linewright.line.views.sources import SENT, VIEW, all_sources, sent_fingerprint, view_fingerprint
 from linewright.store.values import digest_of, digest_of_bytes
 
 
@@ -162,6 +162,21 @@ def make_plan(factory: Factory, spec: LineSpec, *, as_of: str | None = None) -> 
         changes=tuple(changes),
         as_of=work.as_of,
     )
+
+
+def plan_run(factory: Factory, spec: LineSpec, *, as_of: str | None = None) -> Plan:
+    """Return the plan of a run; where no step of it reads the sources that have a history, they are read now.
+
+    Their rows may be known as read by another definition, or rows may be gone, which no plan shows.
+    """
+    plan = make_plan(factory, spec, as_of=as_of)
+    if all(one.step != "ingest" for one in plan.changes):
+        for name, source in all_sources(factory, spec).items():
+            if source.has_history:
+                from linewright.line.scheduled.source_reads import read_source  # noqa: PLC0415 -- polars takes a while to import
+
+                read_source(factory, spec.line, name)
+    return plan
 
 
 def _change(standing: Standing, work: Work, *, after: str) -> Change:

@@ -29,6 +29,7 @@ from linewright.line.check.dataset_checks import kept_promises
 from linewright.line.factory import Factory
 from linewright.line.facts import Declared, Finished, Plan
 from linewright.line.file.view_file import read_views
+from linewright.line.record.monitoring.deleted_rows import tend_deleted
 from linewright.line.release.off_policy import value_candidate
 from linewright.line.release.promote_or_hold import release
 from linewright.line.run_context import LIVE, Work
@@ -216,6 +217,7 @@ def _with_live_sources(work: Work) -> Work:
             read[SENT + view.view] = read_sent_to(view, view.sent, factory.root)
     after = replace(work, sources={**work.sources, **{name: seen for name, (_, seen) in read.items()}})
     after.once(LIVE, lambda: {name: source for name, (source, _) in read.items()})
+    tend_deleted(factory, work.spec)
     return after
 
 

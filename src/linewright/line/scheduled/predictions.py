@@ -28,6 +28,7 @@ from linewright.line.predict.batch import Done, Outputs, answer_rows, find_champ
 from linewright.line.predict.input_file import Handed
 from linewright.line.predict.output_file import AnswersFile
 from linewright.line.record.data.source_histories import history_store
+from linewright.line.record.monitoring.deleted_rows import tend_deleted
 from linewright.line.scheduled.destinations import refuse_destination, refuse_second, write_answers
 from linewright.line.scheduled.new_rows import NewRows, SeenRows
 from linewright.line.scheduled.undelivered import (
@@ -138,6 +139,7 @@ def _make(
     with _named_as_written(name, job, asked), _ended_as_interrupted(), ExitStack() as files:
         files.enter_context(_unchanged(name, of, factory.root))
         source = _without_stamps(_open(factory, name, of), of, loaded)
+        tend_deleted(factory, spec)
         if asked.new:
             known = (before or SeenRows.none()).predicted
             source = NewRows.of(source, known, are_files=isinstance(of, FilesSource))

@@ -17,6 +17,7 @@ from linewright.line.facts import PredictionsMade
 from linewright.line.file.view_file import read_view
 from linewright.line.instants import later
 from linewright.line.record.monitoring.alerts import open_alerts
+from linewright.line.record.registry import champion_digest
 from linewright.line.spec import FileDestination, LineSpec, PredictSpec, TableDestination
 from linewright.line.views.sources import VIEW
 from linewright.store.files.names import line_path
@@ -163,9 +164,7 @@ def record_failure(factory: Factory, task: Task, error: LinewrightError) -> Aler
         return None
     # What databases and contracts say quotes values, and an alert goes to many people.
     why = f": {error.what}" if isinstance(error, Transient) else ""
-    champion = factory.metadata.pointer(task.line).champion
-    versions = factory.metadata.versions(task.line)
-    package = next((one.digest for one in versions if one.version == champion), "")
+    package = champion_digest(factory, task.line)
     alert = Alerted(
         at=now,
         by=factory.context.actor,

@@ -7,6 +7,7 @@ from linewright.data.history.reconcile import reconcile as reconcile_source
 from linewright.errors import Conflict, Transient
 from linewright.line.factory import Factory
 from linewright.line.record.data.source_histories import history_sources, history_store
+from linewright.line.record.monitoring.deleted_rows import tend_deleted
 from linewright.operations.declaration.declare import operation
 
 
@@ -54,4 +55,5 @@ def reconcile(
             raise Transient(
                 "another process has read the source meanwhile", where=f"sources.{name}", hint="try again"
             ) from error
+    tend_deleted(factory, factory.line(line))
     return LineReconciliation(line=line, sources=tuple(found))

@@ -1,12 +1,11 @@
 """The sources of a line whose rows are kept as versions."""
 
-from collections.abc import Mapping
 from typing import cast
 
 from linewright.data.facts import SourceHistory
-from linewright.data.history.read import definition_of, read_current_rows
+from linewright.data.history.read import definition_of
 from linewright.data.history.versions import HistoryStore, newest
-from linewright.data.spec import SourceSpec, SqlSource
+from linewright.data.spec import SqlSource
 from linewright.errors import NotFound, RequestError
 from linewright.line.factory import Factory
 from linewright.line.views.sources import all_sources
@@ -57,20 +56,6 @@ def history_of(factory: Factory, name: str, spec: SqlSource) -> SourceHistory:
             "nothing of the source was read yet", where=f"sources.{name}", hint="run the line first"
         )
     return found[1]
-
-
-def begin_histories(factory: Factory, sources: Mapping[str, SourceSpec]) -> None:
-    """Read the sources that have no history yet: their rows may be known, but as read by another definition.
-
-    Raises
-    ------
-    SpecError, RequestError, Transient
-        If one cannot be read.
-    """
-    for name, one in sources.items():
-        spec = cast("SqlSource", one)
-        if one.has_history and newest(definition_of(name, spec, factory.root), factory.metadata) is None:
-            read_current_rows(name, spec, factory.root, history_store(factory), factory.now())
 
 
 def history_store(factory: Factory) -> HistoryStore:

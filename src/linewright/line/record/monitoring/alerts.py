@@ -17,7 +17,7 @@ from linewright.watch.retrain_proposal import SHIFTS
 from linewright.watch.retrain_text import proposal_in_words
 
 E = TypeVar("E", bound=Event)
-WINDOWLESS = frozenset[Monitor]({"retraining", "log", "clock", "features", "records", "schedule"})
+WINDOWLESS = frozenset[Monitor]({"retraining", "log", "clock", "features", "records", "schedule", "deleted"})
 """Monitors that look at no window, so that no window can show what they found, or that it is over."""
 
 BESIDE_THE_MODEL = WINDOWLESS | frozenset[Monitor]({"sensor"})
