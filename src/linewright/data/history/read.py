@@ -48,7 +48,8 @@ from linewright.store.values import digest_of
 from linewright.text.database_url import DatabaseUrl
 from linewright.text.suggest import listed, nearest
 
-_TRIES = 5
+_TRIES = 40
+"""How often a read is begun again since another process has kept one meanwhile: a worker may do so many times in a row."""
 _MANY = 1_000
 """Rows from which on it pays to ask first whether any of them differs, and to note that they need not be read again."""
 _LAST = "linewright_last"
