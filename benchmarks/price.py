@@ -181,6 +181,8 @@ def ask(sides: list[Side], blocks: int, requests: int) -> None:
             for number in range(blocks + 1):  # the first warms up
                 for side, pid, connection in served if number % 2 else served[::-1]:
                     asked = [side.request(kind) for _ in range(many)]
+                    connection.close()  # the endpoint has ended one that was idle while the other side was asked
+                    connection.connect()
                     cpu, wall = cpu_s(pid), time.perf_counter()
                     for path, body in asked:
                         answer(connection, path, body)
