@@ -257,8 +257,7 @@ def _machines(factory: Factory, kind: type[Any], seed: int, *, attack: bool, beg
     """Live a season of twelve plants; without an attack no sensor fails, and no release is bad."""
     root = _new_folder(factory.root)
     plants, drawing = (
-        import_module(f"linewright.worlds.machines.{name}")
-        for name in ("living", "season_picture")
+        import_module(f"linewright.worlds.machines.{name}") for name in ("living", "season_picture")
     )
     more = {} if attack else {"release": None}
     season: Season = plants.live(kind(seed, faults=attack), root, report=factory.report, **more)

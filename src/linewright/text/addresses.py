@@ -12,7 +12,7 @@ _CLOUD = frozenset(
 
 
 _NAT64 = (IPv6Network("64:ff9b::/96"), IPv6Network("64:ff9b:1::/48"))
-"""Networks behind which a router translates to IPv4; in the second, where the address of IPv4 stands is its owner's choice (RFC 6052)."""
+"""Networks behind which a router translates to IPv4; in the second, its owner chooses the place of the IPv4 address (RFC 6052)."""
 _PLACES = ((6, 7, 9, 10), (7, 9, 10, 11), (9, 10, 11, 12))
 """Bytes where it may stand, if not in the last four."""
 

@@ -124,7 +124,7 @@ def _to_yaml(value: Any) -> Any:
 
 
 def without_values(text: str, columns: Collection[str] | None) -> str:
-    r"""Return the text of a line file without the values of some columns: what is allowed, and comments beside it, where `linewright new` writes some.
+    r"""Return the text of a line file without the values of some columns: what is allowed, and comments on its line, where `linewright new` writes some.
 
     A `#` after a space in quotes counts as a comment too, so that none is overlooked.
 

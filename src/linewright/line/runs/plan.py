@@ -165,7 +165,7 @@ def make_plan(factory: Factory, spec: LineSpec, *, as_of: str | None = None) -> 
 
 
 def plan_run(factory: Factory, spec: LineSpec, *, as_of: str | None = None) -> Plan:
-    """Return the plan of a run; where no step of it reads the sources that have a history, they are read now.
+    """Return the plan of a run; if none of its steps reads the sources that have a history, they are read now.
 
     Their rows may be known as read by another definition, or rows may be gone, which no plan shows.
     """
