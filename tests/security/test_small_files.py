@@ -23,6 +23,7 @@ from linewright.data.read.reader import fingerprint
 from linewright.data.read.source import open_source, read_source, whole
 from linewright.data.spec import FileSource
 from linewright.errors import RequestError
+from linewright.model.imported.mlflow import describe
 from linewright.model.pictures import decoded
 
 MEMORY = 1_200
@@ -397,6 +398,18 @@ def _scanned(scans: int) -> bytes:
     Image.new("RGB", (64, 64), (9, 99, 199)).save(file, "JPEG", progressive=True)
     empty = b"\xff\xda\x00\x08\x01\x01\x00\x01\x3f\x00\x00"
     return file.getvalue()[:-2] + empty * scans + b"\xff\xd9"
+
+
+@pytest.mark.parametrize(
+    "tail", ["flavors: {onnx: {data: *a3}}", "? *a3\n: 1", "x: '" + "x" * (1 << 20) + "'"]
+)
+def test_a_description_of_a_model_that_stands_for_gigabytes(tmp_path, tail):
+    """500 bytes of aliases of lists of aliases, nine deep, took all memory; three are enough to see that they are refused."""
+    lists = "".join(f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 10)}]\n" for i in range(1, 4))
+    (tmp_path / "MLmodel").write_text(f"a0: &a0 [x]\n{lists if '*' in tail else ''}{tail}\n")
+
+    with pytest.raises(RequestError, match=r"aliases|more than"):
+        describe(tmp_path, where="--model")
 
 
 def test_a_picture_of_scans_without_end():

@@ -12,10 +12,12 @@ from typing import Any
 import msgspec
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
+from ruamel.yaml.events import AliasEvent
 
 from linewright.errors import RequestError
 
 DESCRIPTION = "MLmodel"
+_MOST_BYTES = 1 << 20
 _FLAVORS = ("onnx", "lightgbm", "xgboost")
 """Flavours whose file can be taken, the preferred one first."""
 
@@ -46,8 +48,7 @@ def describe(folder: Path, *, where: str) -> Described:
         If its description cannot be read, or it has no file that can be taken and lies in the folder.
     """
     try:
-        text = (folder / DESCRIPTION).read_text(encoding="utf-8")
-        told = YAML(typ="safe", pure=True).load(text)
+        told = _read(folder / DESCRIPTION)
     except (OSError, ValueError, RecursionError, YAMLError) as error:
         first = next(iter(str(error).splitlines()), "")
         raise RequestError(f"the file {DESCRIPTION} cannot be read: {first}", where=where) from error
@@ -74,6 +75,17 @@ def describe(folder: Path, *, where: str) -> Described:
             hint="copy the whole folder of the model, or name the file of the model itself",
         )
     return Described(file=file, columns=_columns(_mapping(_mapping(told).get("signature")).get("inputs")))
+
+
+def _read(path: Path) -> Any:
+    with path.open("rb") as file:
+        text = file.read(_MOST_BYTES + 1).decode()
+    if len(text) > _MOST_BYTES:
+        raise ValueError(f"it has more than {_MOST_BYTES:,} bytes")
+    yaml = YAML(typ="safe", pure=True)
+    if any(isinstance(event, AliasEvent) for event in yaml.parse(text)):
+        raise ValueError("it has aliases, by which a few lines can stand for gigabytes")
+    return yaml.load(text)
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:
