@@ -5,7 +5,8 @@ file was made, as far as a request from then on can meet them: those of the long
 can delete events, it has some more before that.
 
 The file: `_START`, the header as JSON, then arrays, and the SHA-256 of all that. Records are in the order of the hash of their entity, whose
-first bits say in which bucket to look. What is read is checked: the header and each bucket by CRC-32, each record by its digest.
+first bits say in which bucket to look. What is read is checked: the header by CRC-32, each record by its digest, and by CRC-32 the bucket of
+an entity that is not there.
 """
 
 import os
@@ -52,6 +53,8 @@ _END_BYTES = sha256().digest_size
 _BLOCK = 1 << 20
 _AT_ONCE = 1 << 20
 """Events that are written at once."""
+_MOST_TRIES = 64
+"""Records of a bucket that is not checked before they are looked through: of so many hardly any has more."""
 _ENTRY = 8
 """Words of a record in the index: two of the hash of its entity, the place of its first event, how many it has, and four of its digest."""
 _KIND, _HASH = np.dtype("<i8"), np.dtype("<u8")
@@ -358,9 +361,10 @@ class Records:
         hashes = _hashes(entities)
         numbers = (hashes[:, 0] >> self._shift).view(np.int64)
         buckets = self._buckets[numbers].astype(np.int64)
-        damaged = self._damaged_buckets(numbers, buckets)
-        buckets[damaged] = 0
         first, tries = buckets[:, 0], buckets[:, 1] - buckets[:, 0]
+        odd = np.flatnonzero((tries < 0) | (tries > _MOST_TRIES) | (buckets[:, 1] > len(self._index)))
+        damaged = [place for place in odd.tolist() if self._is_damaged(numbers[place], buckets[place])]
+        tries[damaged] = 0
         held, asked = self._index[ranges(first, tries)], np.repeat(np.arange(len(entities)), tries)
         is_it = (held[:, :2] == hashes[asked]).all(axis=1)
         held, there = held[is_it], asked[is_it]
@@ -381,25 +385,24 @@ class Records:
                 digests[place] = f"sha256:{digest.hex()}"
             else:
                 damaged.append(place)
+        if len(places) < len(entities):  # whether one is absent, its bucket alone can say
+            absent = sorted({*range(len(entities))}.difference(places, damaged))
+            damaged += [place for place in absent if self._is_damaged(numbers[place], buckets[place])]
         if not damaged:
             return FoundRecords(table, counts, digests)
         lost = np.isin(np.repeat(np.arange(len(entities)), counts), damaged)
         counts[damaged] = 0
         return FoundRecords(table[~lost], counts, digests, frozenset(damaged))
 
-    def _damaged_buckets(self, numbers: Ints, buckets: Ints) -> list[int]:
-        """Return the places of those whose bucket is not what was written."""
-        (starts, rows), checks, most = self._bytes, self._checks, len(self._index)
-        is_wrong = (buckets[:, 0] > buckets[:, 1]) | (buckets[:, 1] > most)
-        found = np.flatnonzero(is_wrong).tolist()
-        if checks is None:
-            return found
-        wrong = set(found)
-        asked = zip(numbers.tolist(), buckets.tolist(), checks[numbers].tolist(), strict=True)
-        for place, (number, (start, stop), check) in enumerate(asked):
-            if place not in wrong and _bucket_check(starts, rows, number, start, stop) != check:
-                found.append(place)
-        return found
+    def _is_damaged(self, number: np.int64, bucket: Ints) -> bool:
+        """Return whether a bucket, from one place to another, is not what was written."""
+        start, stop = bucket.tolist()
+        if not start <= stop <= len(self._index):
+            return True
+        return (
+            self._checks is not None
+            and _bucket_check(*self._bytes, int(number), start, stop) != self._checks[number]
+        )
 
     def values_at(
         self,
