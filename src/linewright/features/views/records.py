@@ -110,6 +110,11 @@ def records_path(state: Path, facts: ViewFacts) -> Path:
     return state / FOLDER / f"{facts.view}-{digest_of(facts)[7:19]}{ENDING}"
 
 
+def files_of_records(state: Path) -> list[Path]:
+    """Return the files of all views that are there, sorted."""
+    return sorted((state / FOLDER).glob(f"[!.]*{ENDING}"))
+
+
 def damage_path(path: Path) -> Path:
     """Return the path of the file that says that a file of records is damaged."""
     return path.with_name(f"{path.name}{DAMAGED}")

@@ -23,6 +23,7 @@ from linewright import __version__
 from linewright.data.read.file.paths import files_of
 from linewright.engine.context import Progress
 from linewright.errors import Conflict, Corrupt, LinewrightError, NotFound, RequestError, Terminal
+from linewright.features.views.records import files_of_records
 from linewright.line.factory import Factory
 from linewright.line.file.factory_file import FACTORY_FILE
 from linewright.line.maintenance.problem import Problem, problem_of, worst
@@ -248,8 +249,8 @@ def _write(factory: Factory, draft: Path, scratch: Path) -> BackedUp:
         # Before what it is about: a removal that begins meanwhile is then ended in the restored factory too, or not begun there.
         for path in sorted((factory.state / "forgotten").glob("*.json")):
             archive.add(str(path.relative_to(factory.root)), path)
-        for path in seen_rows_in(factory.state):
-            with suppress(FileNotFoundError):  # newer predictions have another one
+        for path in (*seen_rows_in(factory.state), *files_of_records(factory.state)):
+            with suppress(FileNotFoundError):  # newer predictions have another one, and models that are gone no records
                 archive.add(str(path.relative_to(factory.root)), path)
         sealed = {line: factory.sealed_of(line).ends().keys() for line in _logged(factory)}
         head = _add_databases(factory, archive, scratch)

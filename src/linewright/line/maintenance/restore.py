@@ -53,7 +53,7 @@ _PART = re.compile(r"(?!\.*$)[^/\0]+")
 _MOST_NAME = 255
 """Bytes of a part of a path, on every file system that is in use."""
 _OF_STATE = re.compile(
-    rf"{re.escape(STATE)}/(FORMAT|access\.json|(metadata|engine|replies|outbox)\.sqlite|(feedback|annotate)/{LINE}\.sqlite|push/{SOURCE}\.sqlite|forgotten/{LINE}\.json|scheduled/{LINE}/predict\.{SOURCE}/[0-9A-Za-z-]+\.npy|preferences/({NAME.pattern}|_owner)\.json|log/{LINE}/[^/]+\.log"
+    rf"{re.escape(STATE)}/(FORMAT|access\.json|(metadata|engine|replies|outbox)\.sqlite|(feedback|annotate)/{LINE}\.sqlite|push/{SOURCE}\.sqlite|views/{SOURCE}-[0-9a-f]{{12}}\.records|forgotten/{LINE}\.json|scheduled/{LINE}/predict\.{SOURCE}/[0-9A-Za-z-]+\.npy|preferences/({NAME.pattern}|_owner)\.json|log/{LINE}/[^/]+\.log"
     r"|artifacts/[0-9a-f]{2}/[0-9a-f]{62})"
 )
 """What a backup has of the state, and where."""

@@ -23,6 +23,7 @@ from linewright.features.views.records import (
     check_records,
     columns_of,
     damage_path,
+    files_of_records,
     known_by,
     records_path,
     write_records,
@@ -148,7 +149,7 @@ def write_without(factory: Factory, views: Collection[str]) -> None:
         If the disk or the database that machines share does not take it.
     """
     shared = shared_features(factory.state)
-    for path in sorted((factory.state / FOLDER).glob(f"*{ENDING}")):
+    for path in files_of_records(factory.state):
         try:
             header = Records(path).header
         except FileNotFoundError:
