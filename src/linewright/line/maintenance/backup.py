@@ -250,7 +250,7 @@ def _write(factory: Factory, draft: Path, scratch: Path) -> BackedUp:
         for path in sorted((factory.state / "forgotten").glob("*.json")):
             archive.add(str(path.relative_to(factory.root)), path)
         for path in (*seen_rows_in(factory.state), *files_of_records(factory.state)):
-            with suppress(FileNotFoundError):  # newer predictions have another one, and models that are gone no records
+            with suppress(FileNotFoundError):  # others have taken their place
                 archive.add(str(path.relative_to(factory.root)), path)
         sealed = {line: factory.sealed_of(line).ends().keys() for line in _logged(factory)}
         head = _add_databases(factory, archive, scratch)
