@@ -34,6 +34,7 @@ from siege import tree, words_of
 
 from linewright.line.factory import Factory
 from linewright.line.maintenance.verify import verify_factory
+from linewright.line.record.comments import words_of as words_of_comment
 from linewright.people.annotations import Annotations
 from linewright.people.facts import Commented
 from linewright.people.preferences import OWNER, read_preferences
@@ -327,12 +328,16 @@ class Writers:
         self._operate(to, name, "promote", body)
 
     def _token(self, to: Writes, name: str) -> None:
-        if len(to.sent) >= 500:  # there is a limit of tokens
+        if len(to.sent) >= 500 or self._stopped.wait(3):  # there is a limit of tokens
             return
         # No answer to it is kept, so that it is asked for once.
         to.sent.add(name)
         body = {"name": name, "kind": "predict"}
-        status, said = ask(self._of.control, "POST", "/api/v1/token-create", body, self._of.token())
+        try:
+            status, said = ask(self._of.control, "POST", "/api/v1/token-create", body, self._of.token())
+        except ConnectionRefusedError:
+            to.sent.discard(name)
+            return
         if status == 200:
             to.acknowledged[name] = ""
         else:
@@ -406,7 +411,9 @@ def wrong(root: Path, done: dict[str, Writes]) -> list[str]:
             "predictions": Counter(one.id for one in logged),
             "labels": Counter(one.id for one, truth in truths if truth is not None),
             "sent rows": Counter(json.loads(one.row)["id"] for page in pushed.rows() for one in page),
-            "comments": Counter(one.because for one in factory.metadata.events(Commented, line=LINE)),
+            "comments": Counter(
+                words_of_comment(factory, one).text for one in factory.metadata.events(Commented, line=LINE)
+            ),
             "promotions": Counter(one.because for one in factory.metadata.events(Promoted, line=LINE)),
             "tokens": Counter(one.name for one in read_accounts(factory.state).tokens.values()),
             "answers of an annotator": Counter(one.because for one in answers),

@@ -34,7 +34,7 @@ from linewright.line.views.read_events import read_events
 from linewright.line.views.write_records import entity_texts, write_view
 from linewright.operations.annotate import annotate_queue
 from linewright.people.annotations import Annotations
-from linewright.serve.access.accounts import sha256
+from linewright.serve.access.accounts import read_accounts, sha256
 from linewright.serve.facts import Checkpointed
 
 GUIDE = Path(__file__).parents[2] / "docs" / "how-to" / "care.md"
@@ -372,6 +372,51 @@ def test_a_killed_writing_vouches_for_no_forgery_that_it_finds(root: Path):
     killed_writing(root, records(root), "after")
 
     assert OTHERS in told(root)
+
+
+KILLED_LETTING_IN = """
+import os, sys
+from pathlib import Path
+from linewright.line.factory import Factory
+from linewright.operations.people.tokens import token_create
+from linewright.people.facts import SignedIn, TokenChanged
+from linewright.serve.access.sign_in import begin_owner_session, owner_link
+from linewright.store.metadata.sql import SqlMetadata
+
+root, what, place = sys.argv[1:]
+record = SqlMetadata.record
+
+def dying(self, event):
+    is_it = isinstance(event, (SignedIn, TokenChanged))
+    if is_it and place == "before":
+        os.kill(os.getpid(), 9)
+    record(self, event)
+    if is_it:
+        os.kill(os.getpid(), 9)
+
+SqlMetadata.record = dying
+factory = Factory.open(Path(root))
+if what == "token":
+    token_create(factory, "late", kind="admin")
+else:
+    at, link = factory.now(), owner_link(factory.state, factory.now())
+    note = lambda made: factory.metadata.record(SignedIn(at=at, by="x", because="asked for", line="", member="", address=""))
+    begin_owner_session(factory.state, link.code, at, first=note)
+"""
+
+
+@pytest.mark.parametrize("place", ["before", "after"])
+@pytest.mark.parametrize("what", ["token", "session"])
+def test_who_was_killed_while_letting_somebody_in_let_nobody_in(root: Path, what: str, place: str):
+    """The event comes before the file: of what opens a door the record knows, and no alarm is left behind."""
+    before = read_accounts(state(root))
+    command = [sys.executable, "-c", KILLED_LETTING_IN, str(root), what, place]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    after = read_accounts(state(root))
+
+    assert -9 == done.returncode, done.stderr
+    assert (before.tokens.keys(), before.sessions.keys()) == (after.tokens.keys(), after.sessions.keys())
+    assert not told(root)
 
 
 SLOW_WRITING = """

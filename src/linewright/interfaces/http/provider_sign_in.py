@@ -33,9 +33,9 @@ from linewright.interfaces.http.describe import body_of
 from linewright.interfaces.http.open_routes import AT_PROVIDER, BY_CODE, FROM_PROVIDER
 from linewright.interfaces.http.sign_in import Signed, SignIn, address_of, body_as, page
 from linewright.line.file.factory_file import read_factory_file
-from linewright.people.facts import Granted, MemberChanged, SignedIn
+from linewright.people.facts import Granted, MemberChanged
 from linewright.people.spec import OidcSpec, RoleOnLinesSpec
-from linewright.serve.access.accounts import Accounts, Grant, noted, sha256
+from linewright.serve.access.accounts import Accounts, Grant, sha256
 from linewright.serve.access.back_off import too_many
 from linewright.serve.access.change_accounts import change
 from linewright.serve.access.one_time import OneTime
@@ -286,20 +286,8 @@ class ProviderSignIn:
     def _let_in(self, name: str, vouched: Vouched, address: str, instead: str) -> Secret:
         at = self._doors.authenticator.now()
         who = (vouched.issuer, vouched.subject)
-        made = begin_session(self._doors.state(), name, at, vouched=who, instead=instead)
-        self._doors.record(
-            SignedIn(
-                at=at,
-                by=name,
-                because="asked for",
-                line="",
-                member=name,
-                address=address,
-                provider=vouched.issuer,
-                session=noted(sha256(made.code)),
-            )
-        )
-        return made
+        first = self._doors.recording(at, address, provider=vouched.issuer)
+        return begin_session(self._doors.state(), name, at, vouched=who, instead=instead, first=first)
 
     def _note(self, error: LinewrightError, address: str) -> None:
         because = "not vouched for"

@@ -254,19 +254,10 @@ class SignIn:
 
         def check() -> Secret:
             at = self.authenticator.now()
-            made = begin_owner_session(self.state(), code, at, instead=instead)
-            self.back_off.succeeded(address, address)
-            self.record(
-                SignedIn(
-                    at=at,
-                    by=self.authenticator.owner.actor,
-                    because="asked for",
-                    line="",
-                    member="",
-                    address=address,
-                    session=noted(sha256(made.code)),
-                )
+            made = begin_owner_session(
+                self.state(), code, at, instead=instead, first=self.recording(at, address)
             )
+            self.back_off.succeeded(address, address)
             return made
 
         return await run_sync(check)
@@ -314,20 +305,30 @@ class SignIn:
     def _begun(self, member: str, kept: str, address: str, instead: str) -> Secret:
         """Begin a session of a member whose password, of which `kept` is stored, was checked."""
         at = self.authenticator.now()
-        made = begin_session(self.state(), member, at, password=kept, instead=instead)
-        self.back_off.succeeded(member, address)
-        self.record(
-            SignedIn(
-                at=at,
-                by=made.member,
-                because="asked for",
-                line="",
-                member=made.member,
-                address=address,
-                session=noted(sha256(made.code)),
-            )
+        made = begin_session(
+            self.state(), member, at, password=kept, instead=instead, first=self.recording(at, address)
         )
+        self.back_off.succeeded(member, address)
         return made
+
+    def recording(self, at: str, address: str, *, provider: str = "") -> Callable[[Secret], None]:
+        """Return what enters in the record that somebody signs in."""
+
+        def record(made: Secret) -> None:
+            self.record(
+                SignedIn(
+                    at=at,
+                    by=made.member or self.authenticator.owner.actor,
+                    because="asked for",
+                    line="",
+                    member=made.member,
+                    address=address,
+                    provider=provider,
+                    session=noted(sha256(made.code)),
+                )
+            )
+
+        return record
 
     async def _joined(self, request: Request, invitation: str, password: str) -> tuple[str, str]:
         """Give the member of an invitation a password, and return both: the member, and what is kept of the password."""

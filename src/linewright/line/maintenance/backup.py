@@ -30,6 +30,7 @@ from linewright.line.maintenance.problem import Problem, problem_of, worst
 from linewright.line.maintenance.schemas import ANNOTATE, FEEDBACK, PUSH, databases_of_lines
 from linewright.line.scheduled.undelivered import seen_rows_in
 from linewright.line.views.sources import files_read
+from linewright.line.views.write_records import records_lock
 from linewright.people.preferences import files_in
 from linewright.release.halt_file import pending
 from linewright.release.promotion import record_pending
@@ -249,11 +250,12 @@ def _write(factory: Factory, draft: Path, scratch: Path) -> BackedUp:
         # Before what it is about: a removal that begins meanwhile is then ended in the restored factory too, or not begun there.
         for path in sorted((factory.state / "forgotten").glob("*.json")):
             archive.add(str(path.relative_to(factory.root)), path)
-        for path in (*seen_rows_in(factory.state), *files_of_records(factory.state)):
-            with suppress(FileNotFoundError):  # others have taken their place
-                archive.add(str(path.relative_to(factory.root)), path)
         sealed = {line: factory.sealed_of(line).ends().keys() for line in _logged(factory)}
-        head = _add_databases(factory, archive, scratch)
+        with records_lock(factory):
+            for path in (*seen_rows_in(factory.state), *files_of_records(factory.state)):
+                with suppress(FileNotFoundError):  # others have taken their place
+                    archive.add(str(path.relative_to(factory.root)), path)
+            head = _add_databases(factory, archive, scratch)
         predictions = sum(
             _add_log(factory, line, archive, problems, sealed.get(line, set[str]()))
             for line in _logged(factory)

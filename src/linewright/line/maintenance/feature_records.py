@@ -4,12 +4,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from linewright.errors import Corrupt, LinewrightError, Transient
-<<<<<<< HEAD
 from linewright.features.facts import RecordsWritten
-from linewright.features.views.records import ENDING, FOLDER, check_records, records_path
-=======
 from linewright.features.views.records import check_records, files_of_records, records_path
->>>>>>> 455e13dd (A backup has the records of feature views; the page says which files of the state no backup has, and why)
 from linewright.line.factory import Factory
 from linewright.line.maintenance.problem import Problem, problem_of
 from linewright.line.release.view_maintenance import views_served
@@ -21,13 +17,8 @@ _AGAIN = "linewright up writes them again, or a run of the line"
 
 
 def check_feature_records(factory: Factory) -> Iterator[Problem]:
-<<<<<<< HEAD
     """Check each byte of each file of records, compare its digest with the record, and tell of those that a serving model needs and that are missing."""
-    paths = set((factory.state / FOLDER).glob(f"*{ENDING}"))
-=======
-    """Check each byte of each file of records, and tell of those that a serving model needs and that are missing."""
     paths = set(files_of_records(factory.state))
->>>>>>> 455e13dd (A backup has the records of feature views; the page says which files of the state no backup has, and why)
     needed = {
         records_path(factory.state, facts)
         for line in factory.metadata.lines()
@@ -43,12 +34,7 @@ def check_feature_records(factory: Factory) -> Iterator[Problem]:
         except FileNotFoundError:
             if path in needed:
                 what = "the records of a feature view are missing, and a model that serves reads them"
-<<<<<<< HEAD
-                # No backup has the folder.
-=======
-                again = "linewright up writes them again, or a run of the line"
                 # Backups of before have no records.
->>>>>>> 455e13dd (A backup has the records of feature views; the page says which files of the state no backup has, and why)
                 code = Corrupt.exit_code if path.parent.exists() else Transient.exit_code
                 yield Problem(what=what, where=str(path), next=_AGAIN, exit_code=code)
         except LinewrightError as error:

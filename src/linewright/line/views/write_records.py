@@ -94,9 +94,7 @@ def _write_view(factory: Factory, facts: ViewFacts) -> RecordsHeader:
 @contextmanager
 def _entered(factory: Factory, path: Path, digest: str) -> Generator[None]:
     """Enter the digest of a file into the record, before it takes its place: a kill in between leaves the one before, which is entered with it."""
-    lock = ProcessLock(factory.state / "views.lock")
-    lock.wait(lambda _: None)
-    try:
+    with records_lock(factory):
         last, before = factory.metadata.newest_with(RecordsWritten, "file", path.name), ""
         with suppress(FileNotFoundError, LinewrightError):
             before = check_records(path)
@@ -111,6 +109,15 @@ def _entered(factory: Factory, path: Path, digest: str) -> Generator[None]:
                 before=before if last is None or before in {last.digest, last.before} else "",
             )
         )
+        yield
+
+
+@contextmanager
+def records_lock(factory: Factory) -> Generator[None]:
+    """Keep each file of records the one that the record names last."""
+    lock = ProcessLock(factory.state / "views.lock")
+    lock.wait(lambda _: None)
+    try:
         yield
     finally:
         lock.release()

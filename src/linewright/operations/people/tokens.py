@@ -10,7 +10,7 @@ from linewright.operations.declaration.declare import operation
 from linewright.operations.declaration.parameter import Duration
 from linewright.operations.people.members import grant_in_words, grant_of
 from linewright.people.facts import TokenChanged
-from linewright.serve.access.accounts import Token, noted, read_accounts
+from linewright.serve.access.accounts import Accounts, Token, noted, read_accounts
 from linewright.serve.access.change_accounts import change, find_token, new_token, with_token, without_token
 from linewright.serve.access.last_use import last_use
 from linewright.store.clock import later
@@ -114,8 +114,14 @@ def token_create(
         created=at,
         expires=later(at, micros),
     )
-    change(factory.state, with_token(made))
-    _record(factory, at, made.id, made.kept)
+
+    def add(accounts: Accounts) -> Accounts:
+        with_it = with_token(made)(accounts)
+        # First: a kill in between leaves no token of which the record has nothing.
+        _record(factory, at, made.id, made.kept)
+        return with_it
+
+    change(factory.state, add)
     return NewToken(
         token=made.token,
         name=name,

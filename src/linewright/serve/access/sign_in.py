@@ -1,5 +1,6 @@
 """Changes of the accounts by which members get in and out: invitations, passwords, sessions."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -94,8 +95,10 @@ def owner_link(state: Path, now: str) -> Secret:
     return Secret(code, OWNER, link.expires)
 
 
-def begin_owner_session(state: Path, code: str, now: str, *, instead: str = "") -> Secret:
-    """Use the owner's link up, and sign the owner in.
+def begin_owner_session(
+    state: Path, code: str, now: str, *, instead: str = "", first: "Callable[[Secret], None] | None" = None
+) -> Secret:
+    """Use the owner's link up, and sign the owner in; parameters as of `begin_session`.
 
     Raises
     ------
@@ -104,7 +107,7 @@ def begin_owner_session(state: Path, code: str, now: str, *, instead: str = "") 
     LinewrightError, OSError
         As `change` does.
     """
-    begun = _Begun.make(OWNER, now)
+    begun = _Begun.make(OWNER, now, first)
 
     def add(accounts: Accounts) -> Accounts:
         link = accounts.owner_link
@@ -126,15 +129,18 @@ class _Begun(NamedTuple):
     public: str
     session: Session
     secret: Secret
+    first: Callable[[Secret], None] | None
 
     @classmethod
-    def make(cls, member: str, now: str) -> "_Begun":
+    def make(cls, member: str, now: str, first: Callable[[Secret], None] | None) -> "_Begun":
         public, code = new_secret()
         made = Session(sha256=sha256(code), member=member, created=now, expires=later(now, SESSION_MICROS))
-        return cls(public, made, Secret(code, member, made.expires))
+        return cls(public, made, Secret(code, member, made.expires), first)
 
     def added(self, accounts: Accounts, *, instead: str) -> Accounts:
         """Return the accounts with it, without the one in whose place it is, and without what has expired."""
+        if self.first is not None:
+            self.first(self.secret)
         now, member = self.session.created, self.session.member
         lasting = {one: kept for one, kept in _without(accounts, instead).items() if kept.expires > now}
         own = sorted((kept.created, one) for one, kept in lasting.items() if kept.member == member)
@@ -203,6 +209,7 @@ def begin_session(
     password: str = "",
     vouched: tuple[str, str] = ("", ""),
     instead: str = "",
+    first: "Callable[[Secret], None] | None" = None,
 ) -> Secret:
     """Sign a member in by a session that is new.
 
@@ -220,6 +227,8 @@ def begin_session(
         Issuer and subject, if a provider vouched.
     instead
         Secret of the session that ends, if the same browser had one.
+    first
+        Called before the session is kept: a kill between the two leaves no session of which the record has nothing.
 
     Raises
     ------
@@ -228,7 +237,7 @@ def begin_session(
     LinewrightError, OSError
         As `change` does.
     """
-    begun = _Begun.make(member, now)
+    begun = _Begun.make(member, now, first)
 
     def add(accounts: Accounts) -> Accounts:
         found = accounts.members.get(member)
