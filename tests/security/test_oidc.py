@@ -300,6 +300,10 @@ def bad_tokens() -> dict[str, Any]:
         "unknown kid": (of(kid="two"), "nobody&#39;s key"),
         "another key": (of(key=OTHER), "nobody&#39;s key"),
         "another algorithm": (of("EdDSA"), "nobody&#39;s key"),
+        "no list of what is critical": (
+            lambda claims: signed({"alg": "ES256", "kid": "one", "crit": 5}, claims),
+            "cannot be trusted",
+        ),
         "no token": (lambda _: "x.y.z", "cannot be trusted"),
         "unsigned": (lambda claims: of()(claims).rpartition(".")[0] + ".", "nobody&#39;s key"),
     }  # fmt: skip

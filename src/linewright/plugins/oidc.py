@@ -74,6 +74,8 @@ class _Tokens(msgspec.Struct, frozen=True):
 class _Header(msgspec.Struct, frozen=True):
     alg: str
     kid: str | None = None
+    crit: tuple[str, ...] = ()
+    """What `joserfc` looks through before it knows that it is a list."""
 
 
 class _Claims(msgspec.Struct, frozen=True):
