@@ -176,6 +176,7 @@ def test_a_service_that_never_ends_is_left_in_time(serve, tmp_path):
         ((200, {"Link": '<http://[::1>; rel="next"'}, []), SpecError, "leads to another host"),
         ((206, {}, [{"id": 1}]), Transient, "it gives a part"),
         ((200, {}, {"rows": [{"id": 1}], "next": "http://[::1"}), RequestError, "`next` names is no URL"),
+        ((200, {}, {"rows": [{"id": 1}], "next": "/" + "a" * 70_000}), RequestError, "too long"),
     ],
 )
 def test_a_service_that_says_nonsense_is_told_so(serve, tmp_path, said, kind, says):

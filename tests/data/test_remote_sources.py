@@ -5,6 +5,7 @@ import io
 import json
 import os
 import shutil
+import signal
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -391,6 +392,12 @@ WRONG = (
     ({"data": [], "total": 0}, {}, "no list of rows there", "orders.items"),
     ({"data": []}, {"items": "rows"}, "no list of rows there", "orders.items"),
     (b'[{"id": 1, "id": 2}]', {}, "same field twice", "orders.rest"),
+    (
+        {"data": [{"id": 1}], "next": "\ud800"},
+        {"items": "data", "next": "next", "parameter": "after"},
+        "no URL",
+        "orders.rest",
+    ),
     (b"<html>sign in</html>", {}, "not JSON", "orders.rest"),
     (
         {"data": [{"id": 1}], "next": {"a": 1}},
@@ -415,6 +422,19 @@ def test_what_is_not_as_the_source_says_is_said(serve, tmp_path, wrong):
         rows_of(RestSource(rest=f"{server.url}/rows", **said), tmp_path)
 
     assert f"sources.{where}" == error.value.where
+
+
+def test_a_field_that_comes_twice_is_found_among_many_at_once(serve, tmp_path):
+    """Who answers with a million fields before it would stop the run for hours, beyond any limit of its time."""
+    fields = b",".join(b'"%d":0' % number for number in range(300_000))
+    server = serve(lambda asked: asked.say(b'[{%s,"z":0,"z":0}]' % fields))
+    signal.signal(signal.SIGALRM, lambda *_: pytest.fail("it compares each field with each"))
+    signal.alarm(60)
+    try:
+        with pytest.raises(RequestError, match="same field twice: z"):
+            rows_of(RestSource(rest=f"{server.url}/rows"), tmp_path)
+    finally:
+        signal.alarm(0)
 
 
 def test_urls_that_are_none_are_mistakes_of_the_line_file():

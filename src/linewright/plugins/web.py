@@ -22,6 +22,8 @@ _CONNECT_S, _SILENT_S = 10.0, 30.0
 _MOST_TRIES = 5
 _FIRST_PAUSE_S, _MOST_PAUSE_S = 0.5, 30.0
 _MOST_REDIRECTS = 5
+_MOST_URL = 1 << 15
+"""Letters of a URL that is asked for; `httpx` knows none of twice as many."""
 _BLOCK = 1 << 20
 _GZIP = zlib.MAX_WBITS | 16
 _ASKED: Mapping[str, str] = {"Accept": "application/json", "Accept-Encoding": "gzip"}
@@ -184,7 +186,17 @@ class Web:
         ------
         SpecError
             If it leads elsewhere: who asks is known there only to this one.
+        RequestError
+            If it is too long to be asked for.
         """
+        if len(url) > _MOST_URL:
+            raise RequestError(
+                "the server leads to a URL that is too long",
+                where=f"{self._request.where}.{self._request.word}",
+                found=f"{len(url):,} letters",
+                allowed=f"at most {_MOST_URL:,}",
+                hint="look at what names the next page",
+            )
         try:
             found = read_remote_url(url.partition("#")[0])
             is_here = found.origin == self._request.url.origin

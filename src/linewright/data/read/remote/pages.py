@@ -1,6 +1,7 @@
 """Rows of a REST service, page after page."""
 
 import json
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
@@ -14,6 +15,8 @@ from linewright.text.suggest import listed
 
 Row = Mapping[str, str | None]
 """A row by the names of its fields: plain values as they are spelled, others as JSON."""
+_SHOWN = 80
+"""Letters of a name that are told."""
 
 
 class Answer(Protocol):
@@ -67,9 +70,9 @@ class Pages:
             return ""
         if not isinstance(found, str | int):
             raise self._wrong("what `next` names is neither text nor a number", hint="look at `next`")
-        if self.spec.parameter:
-            return _with_parameter(self.spec.rest, self.spec.parameter, str(found))
         try:
+            if self.spec.parameter:
+                return _with_parameter(self.spec.rest, self.spec.parameter, str(found))
             return urljoin(url, str(found))
         except ValueError as error:
             raise self._wrong("what `next` names is no URL", hint="look at `next`") from error
@@ -163,8 +166,8 @@ _CONSTANTS = {"NaN": None, "Infinity": "Infinity", "-Infinity": "-Infinity"}
 def _fields(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
-        names = [name for name, _ in pairs]
-        raise _TwiceError(next(name for name in names if names.count(name) > 1))
+        names = Counter(name for name, _ in pairs)
+        raise _TwiceError(names.most_common(1)[0][0][:_SHOWN])
     return found
 
 
