@@ -145,6 +145,7 @@ def test_the_members_are_a_backup(members, tmp_path):
         "factory/claims.csv/x",
         "factory/lines",
         f"factory/{'x' * 256}",
+        f"factory/{'a/' * 1_900}x",
         "backup.json",
     ],
 )

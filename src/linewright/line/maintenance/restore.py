@@ -50,6 +50,8 @@ _MOST_BYTES = {HEADER: 2**16, SUMS: 2**30, FACTORY_FILE: 2**20}
 """Bytes of what is read whole: of the sums, some 150 for each file; of `factory.yaml` what reading it allows."""
 _PART = re.compile(r"(?!\.*$)[^/\0]+")
 """A part of a path: not empty, and not of dots alone."""
+_MOST_PARTS = 100
+"""Of a path: each is a folder on the disk, and its path a text in memory, for two bytes in the backup."""
 _MOST_NAME = 255
 """Bytes of a part of a path, on every file system that is in use."""
 _OF_STATE = re.compile(
@@ -215,10 +217,10 @@ class _Reading:
     def _name(self, said: str) -> str:
         """Return the path inside the factory of a member that a backup can have, and that does not stand in another's way."""
         name = said.removeprefix(INSIDE)
-        parts = name.split("/")
-        above = {"/".join(parts[:number]) for number in range(1, len(parts))}
+        parts = name.split("/", _MOST_PARTS)
         if said == name or not all(map(_can_be_part, parts)) or parts[0] == _STAGE:
             raise _no_backup(f"a member named {said[:200]!r}")
+        above = {"/".join(parts[:number]) for number in range(1, len(parts))}
         if parts[0] == STATE and not _OF_STATE.fullmatch(name):
             raise _no_backup(f"a member that no backup has, {said[:200]!r}")
         if name in self._files or name in self._folders or above & self._files:
