@@ -32,6 +32,7 @@ from linewright.line.maintenance.forget import forget
 from linewright.line.maintenance.references import needs_of
 from linewright.line.maintenance.verify import verify_factory
 from linewright.line.predict.batch import predict_file
+from linewright.line.predict.example_row import places_known, row_to_send
 from linewright.line.record.archive_log import seal_next
 from linewright.line.record.checkpoint import checkpoint_all
 from linewright.line.release.view_maintenance import views_served
@@ -39,6 +40,7 @@ from linewright.line.runs.execute import execute_inline
 from linewright.line.runs.run_log import LogLine
 from linewright.line.scheduled.run_tasks import do_task
 from linewright.model.facts import Package
+from linewright.model.package.model import read_golden
 from linewright.operations.annotate import annotate_answer, annotate_next, annotate_queue
 from linewright.operations.people.comments import comment
 from linewright.operations.people.members import member_add
@@ -510,6 +512,38 @@ def test_models_that_keep_rows_of_hers_are_named_and_the_next_keeps_none(full: F
     assert {f"{LINE}@1", f"{LINE}@2"} == {*done.tried} == hold
     assert f"keep test rows of it for their self-check: {LINE}@1, {LINE}@2" in str(result_text(done))
     assert 3 == len(packages)
+
+    again = forget(full, LINE, HER, dry_run=True)
+    assert {*done.learned} == {*again.learned}
+    assert {*done.tried} == {*again.tried}
+    assert f"{LINE}: no rows are stored about that subject\n  learned from it: " in str(result_text(again))
+
+
+def test_no_example_shows_a_row_of_hers(full: Factory) -> None:
+    """Who prepares a request sees the first row that came with a package; that row is somebody's."""
+    package = full.metadata.get(full.metadata.versions(LINE)[0].digest, Package)
+    rows = read_golden(package, full.artifacts.get).rows
+    place = next(number for number, row in enumerate(rows) if row["town"] == TOWN)
+    before = row_to_send(full, package, rows)
+    forget(full, LINE, HER, dry_run=False)
+    shown = {place, *range(len(rows))} - {*places_known(full, package, len(rows))}
+
+    assert before["town"] == rows[0]["town"]
+    assert {place} == shown
+    assert TOWN not in row_to_send(full, package, rows).values()
+
+
+def test_instructions_that_name_her_are_counted_also_before(full: Factory, tmp_path: Path) -> None:
+    """A dry run that says nothing of what will stay is no plan."""
+    predict_file(full, LINE, full.root / "ask.csv", tmp_path / "answers.csv")
+    with somebody(full.root, "eve", "engineer") as engineer:
+        annotate_queue(engineer, LINE, size=5, instructions=f"look at {HER}")
+    for is_dry in (True, False):
+        done = forget(full, LINE, HER, dry_run=is_dry)
+
+        assert {"instructions for annotators": 1}.items() <= {
+            one.kind: one.entries for one in done.in_record
+        }.items()
 
 
 def packed_files(folder: Path) -> dict[str, Path]:

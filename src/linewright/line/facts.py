@@ -349,6 +349,8 @@ class Forgotten(Event, frozen=True, kw_only=True, tag="forgotten"):
     """Dataset versions that had rows of it; these are empty now."""
     models: tuple[str, ...] = ()
     """Models, as LINE@VERSION, that have learned from such rows."""
+    tried: tuple[str, ...] = ()
+    """Models, as LINE@VERSION, whose packages keep features of such rows, to try when they are loaded."""
     predictions: int = 0
     labels: int = 0
     """Changes of labels."""

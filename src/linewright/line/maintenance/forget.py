@@ -11,7 +11,7 @@ from collections.abc import Collection, Generator, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import islice
+from itertools import chain, islice
 from math import inf
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -263,6 +263,10 @@ def forget(factory: Factory, line: str, subject: str, *, dry_run: bool) -> Forgo
             found, labels = _carry_out(factory, spec, known, one, text=text)
             comments = found.comments
     search = TextSearch(text)
+    earlier = [
+        one for one in factory.metadata.events(Forgotten, line=line) if one.subject == known.hash_of(text)
+    ]
+    learned = dict.fromkeys(chain(found.learned, *(one.models for one in earlier)))
     return Forgot(
         line=line,
         predictions=len(found.ids),
@@ -270,8 +274,8 @@ def forget(factory: Factory, line: str, subject: str, *, dry_run: bool) -> Forgo
         rows=sum(map(len, found.rows.values())),
         datasets=tuple(sorted(found.datasets)),
         quarantined=sum(found.quarantined.values()),
-        learned=tuple(found.learned),
-        serving=tuple(one for one in found.learned if one in _serving(factory, line)),
+        learned=tuple(learned),
+        serving=tuple(one for one in learned if one in _serving(factory, line)),
         shared=tuple(sorted(found.shared)),
         sources=tuple(map(str, search.among(_sources(factory, spec)))),
         files=tuple(map(str, search.among(_others(factory, spec) - _sources(factory, spec)))),
@@ -286,7 +290,7 @@ def forget(factory: Factory, line: str, subject: str, *, dry_run: bool) -> Forgo
         outputs=found.outputs,
         unread=tuple(_unread(factory, spec)),
         unsearched=tuple(search.unsearched),
-        tried=tuple(found.tried),
+        tried=tuple(dict.fromkeys(chain(found.tried, *(one.tried for one in earlier)))),
     )
 
 
@@ -713,6 +717,7 @@ def _once(factory: Factory, look: _Look, found: _Found, named: Collection[str]) 
                 },
                 datasets=tuple(sorted(found.datasets)),
                 models=tuple(found.learned),
+                tried=tuple(found.tried),
                 predictions=len(found.ids),
                 labels=removed.labels,
                 rows=sum(map(len, found.rows.values())),

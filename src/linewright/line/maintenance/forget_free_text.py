@@ -12,6 +12,7 @@ from linewright.line.factory import Factory
 from linewright.line.facts import Forgotten
 from linewright.line.maintenance.problem import AGAIN, Problem
 from linewright.line.record.comments import put_words, words_of
+from linewright.people.annotations import Annotations
 from linewright.people.facts import Commented
 from linewright.people.outbox import Outbox
 from linewright.people.preferences import forget_views
@@ -22,11 +23,14 @@ _SHORTEST, _FEWEST_DIGITS = 3, 5
 """Characters of a text, and of one of digits alone, that can be looked for in sentences: a shorter one stands there for something else."""
 
 
+INSTRUCTIONS = "instructions for annotators"
+
+
 class NamedInRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """Entries of the record that name a person, which nobody can change."""
+    """Entries of the record, or batches of questions, that name a person, which nobody can change."""
 
     kind: str
-    """Of events, or of results that events refer to."""
+    """Of events, or of results that events refer to; or `INSTRUCTIONS`, of batches."""
     entries: int
 
 
@@ -74,7 +78,7 @@ def emptied_comments(factory: Factory, digests: Collection[str]) -> dict[str, st
 
 
 def named_in_record(factory: Factory, texts: Collection[str]) -> tuple[NamedInRecord, ...]:
-    """Count the entries of the record in whose sentences and names some texts stand."""
+    """Count the entries of the record in whose sentences and names some texts stand, and the batches of questions with such instructions."""
     words, found = words_for(texts), Counter[str]()
     entries = chain(
         ((one.kind, one.body) for one in factory.metadata.links()),
@@ -83,6 +87,10 @@ def named_in_record(factory: Factory, texts: Collection[str]) -> tuple[NamedInRe
     for kind, body in entries:
         if words.are_in(body) and any(map(words.are_in, _texts_in(msgspec.json.decode(body)))):
             found[kind] += 1
+    for line in sorted(Annotations.queued(factory.state)):
+        with Annotations.of(factory.state, line).reading() as held:
+            named = [one for one in held.batches() if words.are_in(f"{one.instructions}\n{one.consent}")]
+        found.update({INSTRUCTIONS: len(named)} if named else {})
     return tuple(NamedInRecord(kind=kind, entries=found[kind]) for kind in sorted(found))
 
 

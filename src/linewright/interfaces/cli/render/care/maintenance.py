@@ -7,6 +7,7 @@ from linewright.interfaces.cli.render.dispatch import renderer
 from linewright.line.maintenance.backup import BackedUp
 from linewright.line.maintenance.doctor import Examined
 from linewright.line.maintenance.forget import Forgot
+from linewright.line.maintenance.forget_free_text import INSTRUCTIONS
 from linewright.line.maintenance.forget_outputs import OutputWithout
 from linewright.line.maintenance.gc import Freed
 from linewright.line.maintenance.problem import how_many, in_bytes, problem_in_words
@@ -137,11 +138,13 @@ def _where_it_stays(gone: Forgot) -> Iterator[str]:
         yield f"  stands still in {file}, a file of yours"
     for file in gone.unsearched:
         yield f"  cannot be searched, and may have it: {file}"
-    for place in gone.left:
+    sealed = [f"{one.entries} {one.kind}" for one in gone.in_record]
+    is_in_events = any(one.kind != INSTRUCTIONS for one in gone.in_record)
+    explained = {".linewright/metadata.sqlite"} if is_in_events else set[str]()
+    for place in sorted({*gone.left} - explained):
         yield f"  still found in {place}: what came about it meanwhile, what people wrote there, or a message on record"
-    if gone.in_record:
-        kinds = ", ".join(f"{one.entries} {one.kind}" for one in gone.in_record)
-        yield f"  named in the sealed record, which cannot be changed: {kinds}"
+    if sealed:
+        yield f"  named in what is sealed and cannot be changed: {', '.join(sealed)}"
     for source in gone.unread:
         yield f"  not looked at: {source}; the line only reads it"
 
@@ -157,7 +160,7 @@ def forgot_text(gone: Forgot) -> str:
         + (f", {count(gone.sent, 'row')} that had been sent" if gone.sent else "")
         + (f", {count(gone.comments, 'comment')}" if gone.comments else "")
         if gone.is_something
-        else f"{gone.line}: nothing is stored about that subject"
+        else f"{gone.line}: {'no rows are' if gone.learned or gone.tried else 'nothing is'} stored about that subject"
     ]
     if gone.learned:
         said.append(f"  learned from it: {', '.join(gone.learned)}; they cannot be rebuilt any more")
@@ -176,6 +179,12 @@ def forgot_text(gone: Forgot) -> str:
         said.append(f"  feature views leave it out, for all lines: {', '.join(gone.views)}{many}")
     said += [_of_output(one, verb) for one in gone.outputs]
     said += _where_it_stays(gone)
+    if gone.is_something:
+        said.append(
+            "  backups of before still have it: make a new one, and forget again after a restore of those"
+        )
     if gone.learned:
-        said.append(f"Next: linewright run {gone.line} trains without it")
+        said.append(
+            f"Next: linewright run {gone.line} trains without it; linewright promote --force serves that model if its gates do not"
+        )
     return "\n".join(said)
