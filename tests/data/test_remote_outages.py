@@ -261,6 +261,18 @@ def test_a_next_page_is_on_the_same_server(serve, tmp_path, next_):
         assert "another host" in refused(RestSource(rest=f"{server.url}/r", **said), tmp_path, SpecError).what
 
 
+def test_a_tag_that_no_header_can_have_is_none(serve, tmp_path, monkeypatch):
+    """The library for buckets ends in a panic where a listing has a line break in one, which no handler of errors takes."""
+    listing = LISTING.replace(b'"1"', b'"a\nb"') % len(CSV)
+    server = serve(lambda asked: asked.say(listing) if "list-type" in asked.path else asked.say(CSV))
+    monkeypatch.setenv("PLANT", json.dumps({"endpoint": server.url, **KEYS}))
+
+    allow_here(tmp_path)
+    source = open_source("orders", FileSource(file="s3://plant/*", at="env:PLANT"), tmp_path)
+
+    assert 0 < sum(batch.rows for batch in source.batches())
+
+
 def test_only_hosts_that_factory_yaml_names_are_asked(serve, at, tmp_path):
     server = serve(good)
     spec = at(server.url)

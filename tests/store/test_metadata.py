@@ -4,6 +4,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import closing
 
 import pytest
 from alembic.autogenerate import compare_metadata
@@ -323,6 +324,21 @@ def test_sqlite_is_opened_with_settings_that_survive_a_crash(tmp_path):
     engine.dispose()
 
     assert ["delete", 2, 1, 1, 30_000] == settings
+
+
+def test_text_that_is_no_utf_8_is_damage(tmp_path):
+    """A bit of a disk that turned over; the driver does not name this as it names other damage, so it was told as a bug."""
+    with SqlMetadata(f"sqlite:///{tmp_path}/metadata.sqlite") as metadata:
+        metadata.record(happened(1))
+        with closing(sqlite3.connect(tmp_path / "metadata.sqlite")) as database:
+            for (name,) in database.execute(
+                "select name from sqlite_master where type = 'trigger'"
+            ).fetchall():
+                database.execute(f"drop trigger {name}")
+            database.execute("update events set body = cast(x'ff' as text)")
+            database.commit()
+        with pytest.raises(Corrupt, match="UTF-8"):
+            list(metadata.links())
 
 
 def test_what_was_asked_of_one_factory_is_compiled_for_no_other(tmp_path, monkeypatch):

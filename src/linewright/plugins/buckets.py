@@ -164,8 +164,9 @@ def _store(url: RemoteUrl, credentials: Credentials, client: Any) -> Any:
 
 def _file(meta: Any) -> RemoteFile:
     tag = meta["e_tag"] or ""
-    # A listing may have it without its quotes; a weak one does not tell of each change.
-    return RemoteFile(meta["path"], meta["size"], "" if tag.startswith("W/") else tag.strip('"'))
+    # A listing may have it without its quotes; a weak one does not tell of each change; what no header can have, the library dies of.
+    is_none = tag.startswith("W/") or not tag.isprintable()
+    return RemoteFile(meta["path"], meta["size"], "" if is_none else tag.strip('"'))
 
 
 def _is_seen(name: str) -> bool:

@@ -133,7 +133,8 @@ def explain_sqlite(
     if name.startswith("SQLITE_CANTOPEN"):
         hint = "check that its folder exists and that this user may write there"
         return Terminal(f"{what} cannot be opened", where=where, found=says, hint=hint)
-    if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
+    # The last is of the driver, which has no name for it.
+    if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")) or says.startswith("Could not decode to UTF-8"):
         return Corrupt(f"{what} is damaged", where=where, found=says, hint="restore it from a backup")
     if name.startswith("SQLITE_IOERR"):
         return Terminal("the disk failed", where=where, found=says, hint="check the disk")
