@@ -22,6 +22,7 @@ from ports import free_port
 from web_server import KEYS, Asked, allow_here
 
 from linewright.data.read.reader import fingerprint
+from linewright.data.read.remote import remote_files
 from linewright.data.read.remote.single_server_proxy import SingleServerProxy
 from linewright.data.read.source import open_source
 from linewright.data.spec import FileSource, RestLimits, RestSource, SourceSpec
@@ -259,6 +260,20 @@ def test_a_next_page_is_on_the_same_server(serve, tmp_path, next_):
         said: dict[str, Any] = {"items": "rows", "next": "next"} if body else {}
 
         assert "another host" in refused(RestSource(rest=f"{server.url}/r", **said), tmp_path, SpecError).what
+
+
+@pytest.mark.parametrize("most", ["_LIST_S", "_MOST_LISTED"])
+@pytest.mark.parametrize("file", ["s3://plant/d/", "s3://plant/**/x.csv"])
+def test_a_listing_that_does_not_end_is_left(serve, tmp_path, monkeypatch, most, file):
+    """There is always another page: the run would last for ever, and hold ever more."""
+    more = b"<IsTruncated>true</IsTruncated><NextContinuationToken>t</NextContinuationToken>"
+    listing = LISTING.replace(b"<IsTruncated>false</IsTruncated>", more) % len(CSV)
+    server = serve(lambda asked: asked.say(listing))
+    monkeypatch.setenv("PLANT", json.dumps({"endpoint": server.url, **KEYS}))
+    monkeypatch.setattr(remote_files, most, 1, raising=False)
+    error = refused(FileSource(file=file, at="env:PLANT"), tmp_path, Transient)
+
+    assert "its listing does not end" in error.what
 
 
 def test_a_tag_that_no_header_can_have_is_none(serve, tmp_path, monkeypatch):

@@ -14,7 +14,7 @@ MOST_BYTES = 1 << 28
 
 
 class QueryTimeout:
-    """Ends a query that gives no row for so many seconds, or sends `MOST_BYTES` until it does.
+    """Ends a query that gives no row for so many seconds, or sends `most` bytes until it does.
 
     Parameters
     ----------
@@ -22,12 +22,19 @@ class QueryTimeout:
         Ends it, from another thread; called again and again: the first call may come before there is what it ends.
     received
         Returns how many bytes came so far, from another thread (default: they are not counted).
+    most
+        Bytes that may come.
     """
 
     def __init__(
-        self, end: Callable[[], object], seconds: float, *, received: Callable[[], int] | None = None
+        self,
+        end: Callable[[], object],
+        seconds: float,
+        *,
+        received: Callable[[], int] | None = None,
+        most: int = MOST_BYTES,
     ) -> None:
-        self._end, self._seconds, self._received = end, seconds, received
+        self._end, self._seconds, self._received, self._most = end, seconds, received, most
         self._first_byte = received() if received else 0
         self._until = monotonic() + seconds
         self._is_done = threading.Event()
@@ -42,7 +49,7 @@ class QueryTimeout:
 
     def _look(self) -> None:
         while not self._is_done.wait(min(self._seconds, _COUNT_S if self._received else _LOOK_S)):
-            if self._received and self._received() - self._first_byte > MOST_BYTES:
+            if self._received and self._received() - self._first_byte > self._most:
                 self.is_flooded = True
                 self._end()
             if monotonic() > self._until:

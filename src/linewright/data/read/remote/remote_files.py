@@ -11,6 +11,7 @@ from linewright.data.read.file.file_reader import digest_of_files
 from linewright.data.read.file.files import open_files
 from linewright.data.read.file.paths import is_pattern
 from linewright.data.read.limits import too_many_rows
+from linewright.data.read.query_timeout import QueryTimeout
 from linewright.data.read.remote.connect import client_class, proxy_to_server
 from linewright.data.read.remote.credentials import read_credentials
 from linewright.data.read.remote.downloads import (
@@ -24,7 +25,13 @@ from linewright.data.read.remote.downloads import (
 from linewright.data.read.remote.remote_store import RemoteFile, RemoteRequest, RemoteStore
 from linewright.data.read.source import Source
 from linewright.data.spec import FileSource, FilesSource
+from linewright.errors import Transient
 from linewright.text.remote_url import read_remote_url
+
+_LIST_S = 600.0
+"""Seconds that a server may take to say what is there: a listing may have a next page for ever."""
+_MOST_LISTED = 1 << 30
+"""Bytes that it may say so in: a thousand a file."""
 
 
 class OpenedRemote(NamedTuple):
@@ -175,10 +182,20 @@ def opened_remote(word: str, written: str, at: str | None, root: Path, where: st
         proxy_to_server(credentials, root, request) as proxy,
         closing(kind(credentials, proxy.url, request)) as store,
     ):
-        files = store.files()
+        with QueryTimeout(proxy.cut, _LIST_S, received=lambda: proxy.received, most=_MOST_LISTED) as limit:
+            files = _listed(store, request, limit)
         if not files:
             raise request.absent_error()
         # Who may read a bucket with other keys may see other files there.
         yield OpenedRemote(
             request, store, files, KnownDigests(root, word, written, credentials.endpoint.origin)
         )
+
+
+def _listed(store: RemoteStore, request: RemoteRequest, limit: QueryTimeout) -> Sequence[RemoteFile]:
+    try:
+        return store.files()
+    except Transient:
+        if limit.has_ended or limit.is_flooded:
+            raise request.unavailable_error("its listing does not end") from None
+        raise

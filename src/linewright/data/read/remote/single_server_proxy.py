@@ -55,6 +55,8 @@ class SingleServerProxy:
         self._is_open = True
         self.refused: list[str] = []
         """Hosts that were requested and refused, in order."""
+        self.received = 0
+        """Bytes that came from servers so far."""
 
     @property
     def url(self) -> str:
@@ -101,13 +103,25 @@ class SingleServerProxy:
                 self._sockets.add(server)
                 server.sendall(to_server + rest)
                 client.settimeout(None)
-                _forward(client, server)
+                self._forward(client, server)
         except (OSError, ValueError):
             pass  # the client sees a connection that ends
         finally:
             for one in filter(None, (client, server)):
                 self._sockets.discard(one)
                 one.close()
+
+    def _forward(self, client: socket.socket, server: socket.socket) -> None:
+        """Pass on what either side says until one has ended."""
+        server.settimeout(None)
+        other = {client: server, server: client}
+        while True:
+            for one in select.select([client, server], [], [])[0]:
+                some = one.recv(_BLOCK)
+                if not some:
+                    return
+                self.received += len(some) if one is server else 0
+                other[one].sendall(some)
 
     def _addresses_of(self, host: str, port: int) -> Sequence[str] | None:
         """Return the addresses of a host; `None` if it may not be reached."""
@@ -189,15 +203,3 @@ def _connected(addresses: Sequence[str], port: int) -> socket.socket | None:
         with suppress(OSError):
             return socket.create_connection((address, port), _CONNECT_S)
     return None
-
-
-def _forward(client: socket.socket, server: socket.socket) -> None:
-    """Pass on what either side says until one has ended."""
-    server.settimeout(None)
-    other = {client: server, server: client}
-    while True:
-        for one in select.select([client, server], [], [])[0]:
-            some = one.recv(_BLOCK)
-            if not some:
-                return
-            other[one].sendall(some)
