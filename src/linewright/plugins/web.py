@@ -23,7 +23,7 @@ _MOST_TRIES = 5
 _FIRST_PAUSE_S, _MOST_PAUSE_S = 0.5, 30.0
 _MOST_REDIRECTS = 5
 _MOST_URL = 1 << 15
-"""Letters of a URL that is asked for; `httpx` knows none of twice as many."""
+"""Letters of a URL that is requested; `httpx` knows none of twice as many."""
 _BLOCK = 1 << 20
 _GZIP = zlib.MAX_WBITS | 16
 _ASKED: Mapping[str, str] = {"Accept": "application/json", "Accept-Encoding": "gzip"}
@@ -187,7 +187,7 @@ class Web:
         SpecError
             If it leads elsewhere: who asks is known there only to this one.
         RequestError
-            If it is too long to be asked for.
+            If it is too long to be requested.
         """
         if len(url) > _MOST_URL:
             raise RequestError(

@@ -16,7 +16,7 @@ from linewright.text.suggest import listed
 Row = Mapping[str, str | None]
 """A row by the names of its fields: plain values as they are spelled, others as JSON."""
 _SHOWN = 80
-"""Letters of a name that are told."""
+"""Letters of a name that are shown."""
 
 
 class Answer(Protocol):
