@@ -379,6 +379,25 @@ def test_a_delay_of_the_label_is_suggested_where_time_can_be_counted(tmp_path: P
         assert ("y", "yes", "7d") == (spec.label.column, spec.label.positive, spec.label.delay)
 
 
+@pytest.mark.parametrize("key", ["text", "number"])
+def test_no_value_that_may_be_somebodys_is_in_a_line_file(tmp_path: Path, key: str):
+    """The file is put into version control, where `forget` does not reach: a person's number or name would stay for ever."""
+    columns = small(
+        customerID=[f"QX{i * 7919 % 9000}" if key == "text" else 700_001 + i * i for i in range(200)],
+        user=[f"ZV{i // 2}" for i in range(200)],
+        last_name=["Zweig", "Zorn"] * 100,
+        passport=[f"ZP{max(i, 9)}" for i in range(200)],
+        town=[f"town {i % 40}" for i in range(200)],
+    )
+    _, text = drafted(tmp_path, columns, key="customerID")
+
+    assert re.search(r"customerID: .*  # 200 values$", text, flags=re.MULTILINE)
+    assert re.search(r"user: .*  # 100 values$", text, flags=re.MULTILINE)
+    assert re.search(r"last_name: {type: category, nullable: warn} +# 2 values;", text)
+    assert [] == [one for one in ("QX", "700001", "739602", "ZV", "Zweig", "Zorn", "ZP") if one in text]
+    assert "40 values such as 'town" in text
+
+
 def test_leaks_ids_weights_and_constants_are_named_beside_their_column(tmp_path: Path):
     """The reason must stand where the eye is."""
     columns = small(

@@ -409,12 +409,27 @@ def name_evidence(column: Seen) -> dict[str, str]:
     ({}, {})
     """
     words = set(column.words)
-    has_part = "name" in words and bool(words & (_PARTS_OF_NAMES | _PERSONS))
-    if column.type in {"category", "text"} and (words & _FULL_NAMES or has_part):
+    if column.type in {"category", "text"} and _has_names(words):
         return {"form": "people"}
     if (said := sorted(words & _AFTERWARDS)) and not words & _BEFORE:
         return {"form": "afterwards", "word": said[0]}
     return {}
+
+
+def names_people(name: str) -> bool:
+    """Return whether a column by its name holds names or numbers of people.
+
+    Examples
+    --------
+    >>> [names_people(name) for name in ("last_name", "customerID", "user", "machine_id", "user_type")]
+    [True, True, True, False, False]
+    """
+    words = set(words_of(name))
+    return _has_names(words) or (bool(words & _PERSONS) and words <= _ENTITIES | _NUMBERING)
+
+
+def _has_names(words: set[str]) -> bool:
+    return bool(words & _FULL_NAMES) or ("name" in words and bool(words & (_PARTS_OF_NAMES | _PERSONS)))
 
 
 def weight_evidence(column: Seen) -> dict[str, float]:

@@ -10,7 +10,7 @@ from linewright.data.checks.values import Id, NearConstant, Outlier
 from linewright.data.facts import Edit, Finding
 from linewright.data.finding_text import evidence_in_words, in_yaml
 from linewright.data.profile.column import UNUSABLE, words_of
-from linewright.data.profile.roles import is_time_name
+from linewright.data.profile.roles import is_time_name, names_people
 from linewright.data.read.file.sniff import Commas
 from linewright.data.spec import NUMBERS, FileSource, SourceSpec
 from linewright.features.spec import ViewSpec
@@ -28,6 +28,8 @@ _MOST_NAMES = 5
 _ROWS_TO_LOSE = 100
 """Rows from which on half of them is a promise that a small table does not break by itself."""
 _SENSITIVE = frozenset({"sex", "gender", "race", "ethnicity", "religion", "nationality", "disability"})
+_OF_ONE_ROW = 0.9
+"""Share of the rows that have a value of their own from which on the value names the row."""
 _ASKED_BY = {"group": ("group",), "time": ("order", "year-month")}
 """The checks that ask whether a column has the part, and then say why none has it."""
 _OF_A_THING = frozenset(
@@ -379,7 +381,7 @@ def _label(draft: Draft) -> Iterator[str]:
 def _contract(draft: Draft) -> Iterator[str]:
     profile = draft.profile
     rules = [
-        (f"{quoted(column.name)}: {{{_rule(column, draft)}}}", _about(column))
+        (f"{quoted(column.name)}: {{{_rule(column, draft)}}}", _about(column, draft))
         for column in profile.columns
         if column.name not in draft.excluded
         and column.name not in draft.entities
@@ -433,11 +435,11 @@ def _rule(column: ColumnProfile, draft: Draft) -> str:
     if is_class:
         words.append(f"allowed: [{', '.join(quoted_sentence(name) for name, _ in sorted(label.classes))}]")
     elif column.name not in draft.profile.roles.parts and not is_label:
-        words += _limits(column, draft.profile.may_be_time)
+        words += _limits(column, draft)
     return ", ".join(words)
 
 
-def _limits(column: ColumnProfile, grows: Sequence[str]) -> list[str]:
+def _limits(column: ColumnProfile, draft: Draft) -> list[str]:
     if column.type in NUMBERS and column.low is not None and column.high is not None and column.distinct > 1:
         low, high = widened(
             column.low, column.high, whole=column.type == "integer", exact=column.distinct == 2
@@ -445,7 +447,7 @@ def _limits(column: ColumnProfile, grows: Sequence[str]) -> list[str]:
         if not low or not high:
             return []
         # The next year, or the days to come, are no breach.
-        may_grow = column.name in grows or _is_year(column)
+        may_grow = column.name in draft.profile.may_be_time or _is_year(column)
         is_open = may_grow and not column.has(Outlier.id)
         return [f"min: {low}"] if is_open else [f"min: {low}", f"max: {high}"]
     levels = ", ".join(quoted_sentence(level) for level, _ in column.levels)
@@ -453,6 +455,7 @@ def _limits(column: ColumnProfile, grows: Sequence[str]) -> list[str]:
         column.type == "category"
         and 0 < len(column.levels) <= _MOST_LEVELS
         and len(levels) <= _LONGEST_LEVELS
+        and not _may_be_somebodys(column, draft)
     ):
         return [f"allowed: [{levels}]", "on_breach: warn"]
     return []
@@ -465,23 +468,35 @@ def _is_year(column: ColumnProfile) -> bool:
     return 1800 <= int(column.low) <= int(column.high or 0) <= 2200
 
 
-def _about(column: ColumnProfile) -> str:
+def _about(column: ColumnProfile, draft: Draft) -> str:
     seen: list[str] = []
-    if column.low is not None:
+    is_hidden = _may_be_somebodys(column, draft)
+    if is_hidden:
+        seen.append(_count(column.distinct, "value"))
+    if column.low is not None and not is_hidden:
         seen.append(f"{column.low} to {column.high}")
-    if column.levels:
+    if column.levels and not is_hidden:
         total = sum(rows for _, rows in column.levels)
         level, rows = column.levels[0]
         seen.append(
             f"{_count(len(column.levels), 'value')}, most often {level[:40]!r} ({share_in_words(rows / total)})"
         )
-    elif column.type == "category" and column.distinct:
+    elif column.type == "category" and column.distinct and not is_hidden:
         seen.append(f"{column.distinct:,} values such as {column.examples[0][:40]!r}")
     if column.missing:
         seen.append(f"{column.missing:,} missing")
     found = [one for one in column.findings if one.check != Id.id]
     seen += [f"{one.check}: {evidence_in_words(one.check, one.evidence)}" for one in found]
     return "; ".join(seen)
+
+
+def _may_be_somebodys(column: ColumnProfile, draft: Draft) -> bool:
+    """Return whether one value of a column may tell who a row is about: it stays in the file, and in its versions, after `forget`."""
+    if column.name == draft.profile.label.column or column.type not in {*NUMBERS, "category"}:
+        return False
+    if column.name == draft.profile.roles.key or names_people(column.name):
+        return True
+    return column.type == "category" and column.distinct > _OF_ONE_ROW * (draft.profile.rows - column.missing)
 
 
 def _train(draft: Draft) -> Iterator[str]:
