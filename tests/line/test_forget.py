@@ -324,6 +324,19 @@ def test_it_says_which_models_learned_and_what_is_the_users_own(factory):
     assert "forgotten" in card_markdown(card_facts(factory, version))
 
 
+def test_files_of_lines_and_features_that_name_her_are_named(factory):
+    """They are put into version control: a comment with an id outlives all that is removed."""
+    (factory.root / "features").mkdir()
+    named = {factory.root / one for one in ("factory.yaml", "features/visits.sql", f"lines/{OTHER}.yaml")}
+    for path in named:
+        with path.open("a") as file:
+            file.write("\n" + f"# such as '{HER}'\n")
+    done = forget(factory, LINE, HER, dry_run=True)
+
+    assert {*map(str, named)} <= {*done.files}
+    assert f"stands still in {factory.root / 'lines' / OTHER}.yaml, a file of yours" in result_text(done)
+
+
 def test_an_untouched_line_can_be_rebuilt(factory):
     """One person's right is no reason to lose what others rest on."""
     done = forget(factory, LINE, HER, dry_run=False)

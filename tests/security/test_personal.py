@@ -24,6 +24,7 @@ from linewright.line.file.read import parse_line
 from linewright.line.notify.destinations import destinations
 from linewright.line.personal import MASK, HiddenColumns, file_without_personal, without_personal
 from linewright.line.predict.batch import predict_file
+from linewright.line.predict.example_request import curl
 from linewright.line.predict.label_file import hand_in
 from linewright.line.runs.execute import execute_inline
 from linewright.line.value.update import keep_account
@@ -326,6 +327,16 @@ def test_the_label_is_not_personal():
     """Each answer says what it may be."""
     with pytest.raises(SpecError, match="the label cannot be personal"):
         parse_line(FILE.replace("fraud: {", "fraud: {personal: true, "), name="claims.yaml")
+
+
+def test_no_request_with_masks_is_printed_to_be_pasted(made):
+    """Its row would be refused: a mask is no value of the column. The form has values for who may see them."""
+    url = "http://127.0.0.1:1"
+    with reader(made, sees=True) as factory:
+        assert "linewright request-form claims" == curl(factory, LINE, url)
+    (made / "lines" / "claims.yaml").write_text(FILE)
+    with reader(made) as factory:
+        assert str(curl(factory, LINE, url)).startswith("curl -s ")
 
 
 def test_only_engineers_have_the_right():

@@ -34,8 +34,9 @@ from linewright.engine.context import Progress
 from linewright.engine.lock import ProcessLock
 from linewright.engine.run_notes import remove_notes
 from linewright.errors import Corrupt, LinewrightError, NotFound, RequestError, SpecError, Transient
-from linewright.line.factory import Factory
+from linewright.line.factory import FEATURES, Factory
 from linewright.line.facts import Accepted, Declared, Finished, Forgotten
+from linewright.line.file.factory_file import FACTORY_FILE
 from linewright.line.maintenance.find_text import TextSearch
 from linewright.line.maintenance.forget_features import find_in_views, forget_in_views
 from linewright.line.maintenance.forget_free_text import (
@@ -127,7 +128,7 @@ _TABLES = frozenset(
         ".avro",
     }
 )
-"""Endings of files of the user's own that are looked through beside the sources: tables, answers of `predict`, backups."""
+"""Endings of files of the user's own that are looked through beside the sources and what is declared: tables, answers of `predict`, backups."""
 
 
 _BACKUP_DRAFT = "draft"
@@ -155,7 +156,7 @@ class Forgot(msgspec.Struct, frozen=True, kw_only=True):
     sources: tuple[str, ...]
     """Files that the line reads and in which the person stands still."""
     files: tuple[str, ...]
-    """Other files of the user's own in the folder: what was asked, answers of `predict --out`, backups."""
+    """Other files of the user's own in the folder: what was asked, answers of `predict --out`, backups, files of lines and views."""
     left: tuple[str, ...]
     """Places in the state in which the text was found afterwards."""
     dry_run: bool
@@ -943,7 +944,12 @@ def _sources(factory: Factory, spec: LineSpec) -> set[Path]:
 
 
 def _others(factory: Factory, spec: LineSpec) -> set[Path]:
-    """Return the tables in the factory's folder and in its `data`, but for scheduled answers: they are the user's own."""
+    """Return the user's own files: what is declared, and tables in the factory's folder and its `data`, but for scheduled answers."""
+    declared = {
+        factory.root / FACTORY_FILE,
+        *(factory.root / "lines").rglob("*"),
+        *(factory.root / FEATURES).rglob("*"),
+    }
     found = {
         *factory.root.glob("*"),
         *factory.root.glob(f".*/{_BACKUP_DRAFT}"),
@@ -951,7 +957,7 @@ def _others(factory: Factory, spec: LineSpec) -> set[Path]:
     }
     written = {factory.root / one.place for one in outputs_of(factory, spec)}
     found -= written | {path.with_name(f"{path.stem}.quarantine.csv") for path in written}
-    return {path for path in found if path.suffix in _TABLES or path.name == _BACKUP_DRAFT}
+    return declared | {path for path in found if path.suffix in _TABLES or path.name == _BACKUP_DRAFT}
 
 
 def _unread(factory: Factory, spec: LineSpec) -> Iterator[str]:

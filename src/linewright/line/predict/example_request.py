@@ -11,7 +11,7 @@ import msgspec
 
 from linewright.errors import LinewrightError
 from linewright.line.factory import Factory
-from linewright.line.personal import personal_columns, row_without_personal
+from linewright.line.personal import personal_columns
 from linewright.line.predict.example_row import MADE_UP, row_to_send, values_of_tests
 from linewright.line.record.registry import challenger_of, find_model
 from linewright.model.facts import Package
@@ -34,7 +34,8 @@ def curl(factory: Factory, line: str, url: str, *, needs_token: bool = False) ->
     """Return the command that asks an endpoint for one prediction, or `None` where nothing would answer it.
 
     Its row has what the champion needs, and what a candidate needs besides that is tried or challenges it: a canary that lacks a
-    column is taken back. Of a feature view it has the entity, and none of the columns.
+    column is taken back. Of a feature view it has the entity, and none of the columns. The command goes to a log, which anybody may
+    read: of a line with personal columns it is the one that says what a row has, to who may see that.
 
     Parameters
     ----------
@@ -54,6 +55,8 @@ def curl(factory: Factory, line: str, url: str, *, needs_token: bool = False) ->
         return None
     if not rows:
         return None
+    if personal_columns(factory, line):
+        return f"linewright request-form {shlex.quote(line)}"
     more = _of_candidates(factory, line)
     row = {
         **_key(package),
@@ -61,7 +64,6 @@ def curl(factory: Factory, line: str, url: str, *, needs_token: bool = False) ->
         **more,
         **row_to_send(factory, package, rows),
     }
-    row = row_without_personal(row, personal_columns(factory, line))  # of all readers: it goes to a log
     body = shlex.quote(msgspec.json.encode({"rows": [row]}).decode())
     asked = shlex.quote(f"{url}/v1/lines/{line}/predict")
     token = '-H "Authorization: Bearer $LINEWRIGHT_TOKEN" ' if needs_token else ""

@@ -164,7 +164,7 @@ class LineStatus(msgspec.Struct, frozen=True, kw_only=True):
     log_damage: tuple[str, ...] = ()
     """Places of the prediction log that hold no record."""
     example: str | None = None
-    """Command that asks the endpoint for a prediction; where one line was asked for and something serves."""
+    """Command that asks the endpoint for a prediction, or says what a row of a line with personal columns has; where one line was asked for and something serves."""
     forced: bool = False
     """Whether the champion was promoted by force."""
     verdict: str | None = None
