@@ -29,7 +29,7 @@ _ROWS_TO_LOSE = 100
 """Rows from which on half of them is a promise that a small table does not break by itself."""
 _SENSITIVE = frozenset({"sex", "gender", "race", "ethnicity", "religion", "nationality", "disability"})
 _OF_ONE_ROW = 0.9
-"""Share of the rows that have a value of their own from which on the value names the row."""
+"""Share of the rows with different values from which on a value names its row."""
 _ASKED_BY = {"group": ("group",), "time": ("order", "year-month")}
 """The checks that ask whether a column has the part, and then say why none has it."""
 _OF_A_THING = frozenset(
