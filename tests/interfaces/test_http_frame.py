@@ -117,7 +117,7 @@ class Held(list[int]):
         self.let_go = threading.Event()
 
 
-@operation(permission="run", effect="act")
+@operation(permission="run", effect="act", waits=True)
 def hold(calls: Held) -> dict[str, int]:
     """Wait for a long time."""
     calls.append(1)

@@ -194,6 +194,8 @@ DIGESTS = frozenset(
 INSTANTS = frozenset(
     [
         "data.SourceHistory.at",
+        "data.Unreturned.highest",
+        "data.Unreturned.since",
         "data.SourceHistory.first",
         "data.SourceHistory.highest",
         "features.ViewRead.newest",
@@ -344,6 +346,7 @@ NAMES = frozenset(
         "line.FileToday.path",
         "line.Forgotten.shortened",
         "line.Forgotten.models",
+        "line.Forgotten.tried",
         "line.InputsMoved.came",
         "line.InputsMoved.gone",
         "line.InputsMoved.lack_none",

@@ -13,7 +13,7 @@ import sqlite3
 import tarfile
 import tempfile
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing, suppress
+from contextlib import ExitStack, closing, nullcontext, suppress
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -251,7 +251,8 @@ def _write(factory: Factory, draft: Path, scratch: Path) -> BackedUp:
         for path in sorted((factory.state / "forgotten").glob("*.json")):
             archive.add(str(path.relative_to(factory.root)), path)
         sealed = {line: factory.sealed_of(line).ends().keys() for line in _logged(factory)}
-        with records_lock(factory):
+        # Where nobody can write, nobody replaces them either.
+        with records_lock(factory) if os.access(factory.state, os.W_OK) else nullcontext():
             for path in (*seen_rows_in(factory.state), *files_of_records(factory.state)):
                 with suppress(FileNotFoundError):  # others have taken their place
                     archive.add(str(path.relative_to(factory.root)), path)
