@@ -35,6 +35,7 @@ from linewright.interfaces.http.guard import BODY_LIMIT, Guard
 from linewright.interfaces.http.replies import Reply, SqliteReplies
 from linewright.operations.declaration.declare import Entry, operation
 from linewright.serve.access.authenticate import Authenticator
+from linewright.serve.listener import listening
 from linewright.serve.reach import Reach
 
 
@@ -739,6 +740,16 @@ def test_a_taken_port_is_said_to_be_taken():
         port = taken.getsockname()[1]
         with pytest.raises(RequestError, match="cannot listen: Address already in use"):
             bound("127.0.0.1", port)
+
+
+@pytest.mark.parametrize("listen", [lambda *at: closing(bound(*at)), listening])
+def test_a_port_that_a_killed_server_is_about_to_leave_is_waited_for(listen):
+    """A supervisor that is started again at once would end with "Address already in use", for its killed forerunner's child."""
+    taken = socket.create_server(("127.0.0.1", 0))
+    port = taken.getsockname()[1]
+    threading.Timer(0.5, taken.close).start()
+    with listen("127.0.0.1", port) as found:
+        assert port == found.getsockname()[1]
 
 
 SERVE = """

@@ -1,11 +1,13 @@
 """The socket that an endpoint listens on, and the word of where that is."""
 
+import errno
 import os
 import socket
 from collections.abc import Generator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
-from typing import IO
+from time import monotonic, sleep
+from typing import IO, Any
 
 import msgspec
 
@@ -13,6 +15,8 @@ from linewright.errors import RequestError
 from linewright.serve.files import is_held, write_held, write_whole
 from linewright.serve.reach import Reach
 
+_HELD_S = 3.0
+"""How long an address may be held yet by what was killed."""
 _ENDPOINT = "endpoint"
 _REACHED = "endpoint.reached"
 """How clients reach it: what `Announced` says; the other file has the address alone."""
@@ -121,6 +125,24 @@ def endpoint(state: Path) -> str | None:
     return None
 
 
+def bind(listener: socket.socket, address: Any) -> None:
+    """Bind a socket; a process of an `up` that was killed may hold the address until it has noticed.
+
+    Raises
+    ------
+    OSError, OverflowError
+        If the address is taken for longer, or is none.
+    """
+    until = monotonic() + _HELD_S
+    while True:
+        try:
+            return listener.bind(address)
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE or monotonic() > until:
+                raise
+        sleep(0.1)
+
+
 def _listen(host: str, port: int, reach: Reach) -> socket.socket:
     where = f"{host}:{port}"
     try:
@@ -131,7 +153,7 @@ def _listen(host: str, port: int, reach: Reach) -> socket.socket:
     listener = socket.socket(family, kind, protocol)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        listener.bind(address)
+        bind(listener, address)
         # Connections wait in the backlog from here on, until the models are loaded.
         listener.listen(2048)
     except OSError as error:

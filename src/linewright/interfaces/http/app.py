@@ -42,6 +42,7 @@ from linewright.serve.http.cors import Cors
 from linewright.serve.http.loop import FOLLOW_TICKS, LOOP
 from linewright.serve.http.protocol import bounded
 from linewright.serve.http.relative_paths import Relative
+from linewright.serve.listener import bind
 from linewright.serve.reach import Reach
 from linewright.store.files.disk import faults_explained, is_out_of_files, too_many_files
 
@@ -357,7 +358,7 @@ def bound(host: str, port: int, reach: Reach = Reach()) -> socket.socket:  # noq
     taken = socket.socket(family, socket.SOCK_STREAM)
     taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        taken.bind((host, port))
+        bind(taken, (host, port))
     except (OSError, OverflowError) as error:
         taken.close()
         raise RequestError(
