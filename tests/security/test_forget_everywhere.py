@@ -32,7 +32,7 @@ from linewright.line.maintenance.forget import forget
 from linewright.line.maintenance.references import needs_of
 from linewright.line.maintenance.verify import verify_factory
 from linewright.line.predict.batch import predict_file
-from linewright.line.predict.example_row import places_known, row_to_send
+from linewright.line.predict.example_row import row_to_send, unforgotten_places
 from linewright.line.record.archive_log import seal_next
 from linewright.line.record.checkpoint import checkpoint_all
 from linewright.line.release.view_maintenance import views_served
@@ -526,7 +526,7 @@ def test_no_example_shows_a_row_of_hers(full: Factory) -> None:
     place = next(number for number, row in enumerate(rows) if row["town"] == TOWN)
     before = row_to_send(full, package, rows)
     forget(full, LINE, HER, dry_run=False)
-    shown = {place, *range(len(rows))} - {*places_known(full, package, len(rows))}
+    shown = {place, *range(len(rows))} - {*unforgotten_places(full, package, len(rows))}
 
     assert before["town"] == rows[0]["town"]
     assert {place} == shown

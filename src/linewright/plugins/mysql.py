@@ -183,81 +183,56 @@ class MySql(Database):
 
     def add_rows(self, write: TableWrite, frames: Iterator[pl.DataFrame], *, is_again: bool) -> None:
         """Insert the rows in one transaction; see `data.write.table.TableWriter`."""
-        connection, twin = _connected(write)
         # Of a table that is not there, creating it ends a transaction; it is empty then.
         table, names = self.quoted(write.table), [_quoted(name) for name in write.columns]
         columns = ", ".join(
             f"{_quoted(name)} {'varchar(64)' if name == RUN else _WRITTEN[kind]}"
             for name, kind in write.columns.items()
         )
-        try:
-            with (
-                twin,
-                QueryTimeout(partial(cut, twin), write.limits.seconds) as timeout,
-                _explained(write, connection, timeout),
-                connection.cursor() as cursor,
-            ):
-                # Nothing is cut off to fit, and nothing made of what does not.
-                cursor.execute("set session time_zone = '+00:00', sql_mode = 'STRICT_ALL_TABLES'")
-                schema, _, name = write.table.rpartition(".")
-                if not cursor.execute(_IS_THERE, (name, schema or None)):
-                    cursor.execute(
-                        f"create table if not exists {table} ({columns}, key ({_quoted(RUN)})) engine=InnoDB charset=utf8mb4"
-                    )
-                of_table = f"from {table}"
-                cursor.execute(f"select * {of_table} limit 0")
-                write.refuse_lacking([str(column[0]) for column in cursor.description])
-                one = f"select 1 {of_table} where {_quoted(RUN)} = %s limit 1"
-                if is_again and cursor.execute(one, (write.run,)):
-                    return
-                places = ", ".join(["%s"] * len(names))
-                said = f"insert into {table} ({', '.join(names)})".replace("%", "%%")
-                for frame in frames:
-                    rows = to_kinds(frame, write.columns).with_columns(
-                        pl.col(pl.Datetime("us", "UTC")).dt.replace_time_zone(None)
-                    )
-                    cursor.executemany(f"{said} values ({places})", rows.rows())
-                    timeout.restart()
-                connection.commit()
-        finally:
-            with suppress(pymysql.Error, OSError):
-                connection.close()
+        with _writing(write) as (connection, cursor, timeout):
+            if not _is_there(cursor, write.table):
+                cursor.execute(
+                    f"create table if not exists {table} ({columns}, key ({_quoted(RUN)})) engine=InnoDB charset=utf8mb4"
+                )
+            of_table = f"from {table}"
+            cursor.execute(f"select * {of_table} limit 0")
+            write.refuse_lacking([str(column[0]) for column in cursor.description])
+            one = f"select 1 {of_table} where {_quoted(RUN)} = %s limit 1"
+            if is_again and cursor.execute(one, (write.run,)):
+                return
+            places = ", ".join(["%s"] * len(names))
+            said = f"insert into {table} ({', '.join(names)})".replace("%", "%%")
+            for frame in frames:
+                rows = to_kinds(frame, write.columns).with_columns(
+                    pl.col(pl.Datetime("us", "UTC")).dt.replace_time_zone(None)
+                )
+                cursor.executemany(f"{said} values ({places})", rows.rows())
+                timeout.restart()
+            connection.commit()
 
     def remove_rows(
         self, write: TableWrite, are_theirs: Callable[[Columns], Sequence[bool]], *, dry_run: bool
     ) -> int | None:
         """Read unbuffered and delete in one transaction; see `data.write.table.TableWriter`."""
-        connection, twin = _connected(write)
         of_table = f"from {self.quoted(write.table)}"
-        try:
-            with (
-                twin,
-                QueryTimeout(partial(cut, twin), write.limits.seconds) as timeout,
-                _explained(write, connection, timeout),
-                connection.cursor() as cursor,
-            ):
-                cursor.execute("set session time_zone = '+00:00', sql_mode = 'STRICT_ALL_TABLES'")
-                schema, _, name = write.table.rpartition(".")
-                if not cursor.execute(_IS_THERE, (name, schema or None)):
-                    return None
-                cursor.execute(f"select * {of_table} limit 0")
-                names = write.looked_at([str(column[0]) for column in cursor.description])
-                those = list[object]()
-                with connection.cursor(SSCursor) as rows:
-                    rows.execute(f"select {', '.join(map(_quoted, names))} {of_table}")
-                    while some := rows.fetchmany(AT_ONCE):
-                        those += theirs(names, some, are_theirs)
-                        timeout.restart()
-                one = f"delete {of_table} where {_quoted(names[0])} in ".replace("%", "%%")
-                for start in range(0, 0 if dry_run else len(those), AT_ONCE):
-                    some = those[start : start + AT_ONCE]
-                    cursor.execute(f"{one}({', '.join(['%s'] * len(some))})", some)
+        with _writing(write) as (connection, cursor, timeout):
+            if not _is_there(cursor, write.table):
+                return None
+            cursor.execute(f"select * {of_table} limit 0")
+            names = write.looked_at([str(column[0]) for column in cursor.description])
+            those = list[object]()
+            with connection.cursor(SSCursor) as rows:
+                rows.execute(f"select {', '.join(map(_quoted, names))} {of_table}")
+                while some := rows.fetchmany(AT_ONCE):
+                    those += theirs(names, some, are_theirs)
                     timeout.restart()
-                connection.commit()
-                return len(those)
-        finally:
-            with suppress(pymysql.Error, OSError):
-                connection.close()
+            one = f"delete {of_table} where {_quoted(names[0])} in ".replace("%", "%%")
+            for start in range(0, 0 if dry_run else len(those), AT_ONCE):
+                some = those[start : start + AT_ONCE]
+                cursor.execute(f"{one}({', '.join(['%s'] * len(some))})", some)
+                timeout.restart()
+            connection.commit()
+            return len(those)
 
     def row_digest(self, types: Mapping[str, ColumnType]) -> str:
         """Return a part of the MD5 of the values in quotes; where those are together too long for the server, of the MD5 of each."""
@@ -351,6 +326,30 @@ def _connected(query: DatabaseQuery) -> tuple[Any, socket.socket]:
         says = error.args[-1] if number else error
         raise (query.login_error(says) if number in _LET_IN else query.unavailable_error(says)) from None
     return connection, twin
+
+
+@contextmanager
+def _writing(write: TableWrite) -> Generator[tuple[Any, Any, QueryTimeout]]:
+    """Give a connection that writes, with a cursor and its timeout; what is not committed is undone."""
+    connection, twin = _connected(write)
+    try:
+        with (
+            twin,
+            QueryTimeout(partial(cut, twin), write.limits.seconds) as timeout,
+            _explained(write, connection, timeout),
+            connection.cursor() as cursor,
+        ):
+            # Nothing is cut off to fit, and nothing made of what does not.
+            cursor.execute("set session time_zone = '+00:00', sql_mode = 'STRICT_ALL_TABLES'")
+            yield connection, cursor, timeout
+    finally:
+        with suppress(pymysql.Error, OSError):
+            connection.close()
+
+
+def _is_there(cursor: Any, table: str) -> bool:
+    schema, _, name = table.rpartition(".")
+    return bool(cursor.execute(_IS_THERE, (name, schema or None)))
 
 
 @contextmanager

@@ -21,16 +21,15 @@ from linewright.text.whole_words import WholeWords
 
 _SHORTEST, _FEWEST_DIGITS = 3, 5
 """Characters of a text, and of one of digits alone, that can be looked for in sentences: a shorter one stands there for something else."""
-
-
 INSTRUCTIONS = "instructions for annotators"
+"""A kind of what names a person: the batches of questions whose instructions or consent do so."""
 
 
 class NamedInRecord(msgspec.Struct, frozen=True, kw_only=True):
     """Entries of the record, or batches of questions, that name a person, which nobody can change."""
 
     kind: str
-    """Of events, or of results that events refer to; or `INSTRUCTIONS`, of batches."""
+    """Of events, or of results that events refer to; or `INSTRUCTIONS`."""
     entries: int
 
 

@@ -35,7 +35,7 @@ def row_to_send(factory: Factory, package: Package, rows: Sequence[Mapping[str, 
     rows
         All rows that came with the package.
     """
-    first = next(places_known(factory, package, len(rows)), None)
+    first = next(unforgotten_places(factory, package, len(rows)), None)
     if first is None:
         return {}
     of_views, types = columns_of_views(package), {column.name: column.type for column in package.columns}
@@ -49,7 +49,7 @@ def row_to_send(factory: Factory, package: Package, rows: Sequence[Mapping[str, 
     return {name: row[name] for name in order}
 
 
-def places_known(factory: Factory, package: Package, rows: int) -> Iterator[int]:
+def unforgotten_places(factory: Factory, package: Package, rows: int) -> Iterator[int]:
     """Give the places of the rows that came with a package, but for those of people who are forgotten: these are empty in the dataset."""
     dataset = _dataset(factory, package)
     if dataset is None or all(instead_of(one.content, factory.metadata) is None for one in dataset.chunks):

@@ -144,7 +144,7 @@ def _where_it_stays(gone: Forgot) -> Iterator[str]:
     for place in sorted({*gone.left} - explained):
         yield f"  still found in {place}: what came about it meanwhile, what people wrote there, or a message on record"
     if sealed:
-        yield f"  named in what is sealed and cannot be changed: {', '.join(sealed)}"
+        yield f"  named in what cannot be changed: {', '.join(sealed)}"
     for source in gone.unread:
         yield f"  not looked at: {source}; the line only reads it"
 
