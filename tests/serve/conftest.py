@@ -3,6 +3,7 @@
 import http.client
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -206,7 +207,7 @@ class Endpoint:
         if workers is not None:  # as a program, with a supervisor where there are several
             command = [sys.executable, "-m", "linewright.serve", str(state), "127.0.0.1", "0", str(workers)]
         environment = {**os.environ, "PYTHONPATH": str(path)} if path else None
-        self.log = (state.parent / f"endpoint-{time.monotonic_ns()}.log").open("w+")
+        self.log = (state.parent / f"endpoint-{time.monotonic_ns()}.log").open("w")
         is_plain = workers is None and path is None
         start = commands.programs("linewright.serve.http.server") if is_plain else subprocess.Popen
         self.process = start(command, stderr=self.log, stdout=self.log, env=environment)
@@ -239,8 +240,8 @@ class Endpoint:
         return seen
 
     def said(self) -> str:
-        self.log.seek(0)
-        return self.log.read()
+        """Return the whole lines of its output; `seek` in the file it inherited would move where it writes."""
+        return "".join(re.findall(r".*\n", Path(self.log.name).read_text()))
 
     def ask(self, method: str, path: str, body=None, **headers):
         """Return (status, headers, JSON or text) of a request; `body` is bytes, or a value to send as JSON."""

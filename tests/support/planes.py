@@ -99,7 +99,7 @@ class Plane:
     def __init__(self, kind: str, root: Path, *, files: tuple[int, int] | None = None) -> None:
         root.mkdir(parents=True, exist_ok=True)
         self.kind = kind
-        self._log = (root / f"{kind}.log").open("w+")
+        self._log = (root / f"{kind}.log").open("w")
         limit = f"import resource\nresource.setrlimit(resource.RLIMIT_NOFILE, {files})\n" if files else ""
         # The control plane imports all operations anyway, as the server that forks commands has.
         start = commands.Forked if kind in _OF_CONTROL else commands.programs("linewright.serve.http.server")
@@ -115,9 +115,8 @@ class Plane:
         self.port = int(told)
 
     def said(self) -> str:
-        """Return its stderr."""
-        self._log.seek(0)
-        return self._log.read()
+        """Return its stderr; `seek` in the file it inherited would move where it writes."""
+        return Path(self._log.name).read_text()
 
     def memory(self) -> float:
         """Return its resident memory, in MB."""
