@@ -27,6 +27,11 @@ match channel.receive():
         time.sleep(60)
     case "memory":
         held = bytearray(2**30)
+    case "memory, and ends slowly":
+        import atexit
+        atexit.register(time.sleep, 60)
+        atexit.register(channel.close)
+        held = bytearray(2**30)
     case "fork":
         if os.fork() == 0:
             time.sleep(60)
@@ -76,6 +81,7 @@ def test_what_a_child_sends_arrives(module):
         ("exit", "exit code 0 before it was done"),
         ("hang", "no progress within the deadline"),
         ("memory", "more memory than allowed"),
+        ("memory, and ends slowly", "more memory than allowed"),
         ("fork", "exit code 0 before it was done"),
     ],
 )

@@ -352,11 +352,12 @@ class Child:
             time.sleep(0.01)
 
     def _end(self) -> End:
-        """Return how it ended, once it and what it started are gone."""
+        """Return how it ended, once it and what it started are gone; what it said counts where it was about to end, and is killed."""
+        is_ending = not self.has_ended()
         self.kill()
         code, last = self._process.returncode, self._last_line()
         said = b"".join(self._last).decode(errors="replace")
-        if any(words in said for words in _NO_MEMORY) and code in {-signal.SIGABRT, 1}:
+        if any(words in said for words in _NO_MEMORY) and (is_ending or code in {-signal.SIGABRT, 1}):
             return End(how="memory", last=last)
         if code < 0:
             return End(how="signal", signal=_name_of(-code), last=last)
