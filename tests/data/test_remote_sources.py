@@ -399,6 +399,7 @@ WRONG = (
         "orders.rest",
     ),
     (b"<html>sign in</html>", {}, "not JSON", "orders.rest"),
+    (b"[%s{}]" % (b"{}," * 2_000_000), {}, "more than 2,000,000 objects", "orders.rest"),
     (
         {"data": [{"id": 1}], "next": {"a": 1}},
         {"items": "data", "next": "next"},
@@ -435,6 +436,20 @@ def test_a_field_that_comes_twice_is_found_among_many_at_once(serve, tmp_path):
             rows_of(RestSource(rest=f"{server.url}/rows"), tmp_path)
     finally:
         signal.alarm(0)
+
+
+def test_new_fields_on_each_page_end_where_there_are_too_many(serve, tmp_path):
+    """Their names lie in memory, and the pages need not end."""
+
+    def new_fields(asked):
+        number = asked.path.partition("page=")[2]
+        asked.say([{f"c{number}-{each}": 1 for each in range(6_000)}])
+
+    server = serve(new_fields)
+    with pytest.raises(RequestError, match="more than 10,000 columns"):
+        rows_of(RestSource(rest=f"{server.url}/rows", parameter="page"), tmp_path)
+
+    assert len(server.asked) <= 4
 
 
 def test_urls_that_are_none_are_mistakes_of_the_line_file():

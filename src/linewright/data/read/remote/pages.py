@@ -17,6 +17,8 @@ Row = Mapping[str, str | None]
 """A row by the names of its fields: plain values as they are spelled, others as JSON."""
 _SHOWN = 80
 """Letters of a name that are shown."""
+_MOST_OBJECTS = 2_000_000
+"""Objects and lists of one page: each takes some 100 bytes of memory, and two of the page."""
 
 
 class Answer(Protocol):
@@ -112,6 +114,9 @@ class Pages:
 
     def _page(self, url: str) -> tuple[Answer, Any]:
         page = self.ask(url)
+        if page.body.count(b"{") + page.body.count(b"[") > _MOST_OBJECTS:
+            hint = "ask for smaller pages, or save the rows as JSON lines and read that file"
+            raise self._wrong(f"a page has more than {_MOST_OBJECTS:,} objects and lists", hint=hint)
         try:
             text = page.body.decode("utf-8-sig")
             return page, json.loads(

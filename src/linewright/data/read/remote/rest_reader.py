@@ -26,6 +26,7 @@ from linewright.text.remote_url import read_remote_url
 
 _MOST_PAGE = 1 << 26
 """Bytes of one page."""
+_MOST_COLUMNS = FileLimits().columns
 _FEW_BYTES = 16
 """Of a digest that tells apart the rows of one key."""
 
@@ -71,8 +72,6 @@ class RestReader:
 def _part(path: Path, names: Sequence[str], spec: RestSource, *, where: str, size: int) -> JsonLines:
     as_file = FileSource(file=path.name, missing=spec.missing, limits=FileLimits(rows=spec.limits.rows))
     columns = tuple(dict.fromkeys(name.strip() for name in names))
-    if len(columns) > as_file.limits.columns:
-        raise too_many_columns(where, spec.describe(), as_file.limits.columns)
     if "" in columns:
         raise SpecError("a field has no name", where=where, found=spec.describe())
     refuse_patterns(columns, where)
@@ -154,6 +153,8 @@ class _Kept:
             self._lines += 1
             if self._lines - len(self.replaced) > self._spec.limits.rows:
                 raise too_many_rows(self._request.where, self._spec.limits.rows)
+        if len(self.names) > _MOST_COLUMNS:
+            raise too_many_columns(self._request.where, self._spec.describe(), _MOST_COLUMNS)
 
     def _is_there(self, row: Row, key: str, line: bytes) -> bool:
         name = row.get(key)
