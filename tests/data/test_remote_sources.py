@@ -438,7 +438,7 @@ def test_a_field_that_comes_twice_is_found_among_many_at_once(serve, tmp_path):
         signal.alarm(0)
 
 
-def test_new_fields_on_each_page_end_where_there_are_too_many(serve, tmp_path):
+def test_pages_that_each_bring_new_fields_are_read_until_there_are_too_many(serve, tmp_path):
     """Their names lie in memory, and the pages need not end."""
 
     def new_fields(asked):

@@ -352,7 +352,7 @@ class Child:
             time.sleep(0.01)
 
     def _end(self) -> End:
-        """Return how it ended, once it and what it started are gone; what it said counts where it was about to end, and is killed."""
+        """Return how it ended, once it and what it started are gone: one that was ending by itself, and is killed, ended as it said."""
         is_ending = not self.has_ended()
         self.kill()
         code, last = self._process.returncode, self._last_line()
