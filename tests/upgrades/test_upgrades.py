@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 
 from linewright.data.facts import Ingested
+from linewright.errors import Corrupt
 from linewright.interfaces.cli import _open_factory
 from linewright.interfaces.cli.build import run
 from linewright.line.check.dataset_checks import before_of
@@ -243,6 +244,20 @@ def test_a_state_of_a_newer_form_is_refused_and_untouched(past):
         ), printed
         assert "newer" in printed
     assert before == contents(past.root)
+
+
+def test_a_damaged_form_of_a_state_is_refused(past):
+    """What stands there is said in short, whatever it is: bytes of no text, another file's content, or no file at all."""
+    form = past.root / ".linewright" / "FORMAT"
+    form.write_bytes(b"\xff\x00")
+    assert "another form" in past.says("status", codes=(2,))
+
+    form.write_text("9" * 5000)
+    assert "9" * 100 not in past.says("status", codes=(2,))
+
+    form.unlink()
+    form.mkdir()
+    assert "cannot be read: it is no file" in past.says("status", codes=(Corrupt.exit_code,))
 
 
 def test_a_factory_file_of_a_newer_form_is_refused(past):

@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 _METADATA = "metadata.sqlite"
 FORMAT = "1"
 """Form of the state folder; another one is refused."""
+_MOST_OF_FORM = 20
+"""Bytes that are read of the file that says it."""
 FEATURES = "features"
 """Folder of the numbers of pictures, in the state folder; who loses it computes them again."""
 
@@ -49,6 +51,31 @@ def quiet(_: Progress) -> None:
 def patient() -> bool:
     """Wait as long as it takes."""
     return True
+
+
+def form_of(state: Path) -> str:
+    """Return the form of a state as its file says it, from the beginning of that file; nothing where it says none yet.
+
+    Raises
+    ------
+    Corrupt
+        If there is something else in the place of the file, or it cannot be read.
+    """
+    file, why = state / "FORMAT", "it is no file"
+    if not file.exists():
+        return ""
+    try:
+        if file.is_file():  # a pipe would never end
+            with file.open("rb") as opened:
+                return opened.read(_MOST_OF_FORM).decode(errors="backslashreplace").strip()
+    except OSError as error:
+        why = error.strerror or "it cannot be read"
+    raise Corrupt(
+        f"what says the form of the state cannot be read: {why}",
+        where=str(file),
+        allowed=FORMAT,
+        hint="put the file back, or restore a backup: linewright restore FILE --factory NEW-FOLDER",
+    )
 
 
 class Factory:
@@ -150,8 +177,7 @@ class Factory:
         self._check_format()
 
     def _check_format(self) -> None:
-        file = self.state / "FORMAT"
-        found = file.read_text().strip() if file.exists() else ""
+        file, found = self.state / "FORMAT", form_of(self.state)
         if not found:
             # Replaced as a whole: a kill must not leave a factory that cannot be opened.
             make_state_folder(self.state)

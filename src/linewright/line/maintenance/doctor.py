@@ -30,7 +30,7 @@ from linewright.errors import (
 )
 from linewright.line.audit.key import open_key
 from linewright.line.audit.publish import withheld
-from linewright.line.factory import FORMAT, Factory
+from linewright.line.factory import FORMAT, Factory, form_of
 from linewright.line.facts import Accepted, Finished
 from linewright.line.file.factory_file import FACTORY_FILE
 from linewright.line.maintenance.problem import Problem, problem_of, worst
@@ -161,7 +161,7 @@ def _packages(_: Factory, __: Needs) -> Iterator[Problem]:
 
 def _format(factory: Factory, _: Needs) -> Iterator[Problem]:
     file = factory.state / "FORMAT"
-    found = file.read_text().strip() if file.exists() else FORMAT
+    found = form_of(factory.state) or FORMAT
     if found != FORMAT:
         yield Problem(
             what=f"the state has form {found!r}, and this Linewright knows {FORMAT}",
