@@ -427,6 +427,43 @@ def test_whatever_meets_a_damaged_artifact_refuses_it_or_does_not_need_it(root, 
     assert 1 == promotions(root)
 
 
+# Something else in the place of a file
+
+
+@pytest.mark.parametrize("name", ["tumours.json", "tumours.go"])
+@pytest.mark.parametrize("kind", ["folder", "link to itself"])
+def test_what_endpoints_are_told_is_no_file(root, asked, name, kind):
+    """Who copies or restores by hand leaves such things; they are told and nothing is written beside them."""
+    file = root / ".linewright" / "serving" / name
+    file.rename(root / "kept")
+    if kind == "folder":
+        file.mkdir()
+    else:
+        file.symlink_to(name)
+
+    codes = {words: asked(root, *words.split())[0] for words in ("status", "run tumours", "verify")}
+
+    file.rmdir() if kind == "folder" else file.unlink()
+    (root / "kept").rename(file)
+    assert set(codes.values()) <= {0, 6, 7}, codes
+    assert codes["verify"] or name.endswith("go"), codes
+    assert () == verified(root).problems
+
+
+def test_up_of_a_state_with_a_folder_in_the_place_of_a_file_says_which(root):
+    """It ends as a whole, before anything answers."""
+    file = root / ".linewright" / "serving" / "tumours.json"
+    file.unlink()
+    file.mkdir()
+    command = [*commands.python(), "-m", "linewright", "up", "--port", "0", "--control-port", "0"]
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=120, check=False)
+
+    assert 7 == done.returncode
+    assert "the file is not what it must be" in done.stderr
+    assert str(file) in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 # A database that another process holds
 
 

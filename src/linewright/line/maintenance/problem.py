@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 
 from linewright.errors import Corrupt, LinewrightError
+from linewright.store.files.disk import faults_explained
 from linewright.text.numbers import count
 
 AGAIN = "restore it from a backup (linewright restore FILE --factory NEW-FOLDER)"
@@ -68,7 +69,8 @@ def in_bytes(number: int) -> str:
 def guarded(problems: list[Problem], check: Callable[[], Any]) -> Any:
     """Return what a check found; one that cannot go on is a problem, and the others are made all the same."""
     try:
-        return check()
+        with faults_explained():
+            return check()
     except LinewrightError as error:
         problems.append(problem_of(error))
         return None

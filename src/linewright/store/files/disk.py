@@ -12,7 +12,8 @@ _NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _NOT_WRITABLE = {errno.EROFS, errno.EACCES, errno.EPERM}
 _BUSY = ("SQLITE_BUSY", "SQLITE_LOCKED")
 _NO_FILES = {errno.EMFILE, errno.ENFILE}
-_FAULTS = {*_NO_SPACE, *_NOT_WRITABLE, *_NO_FILES, errno.EIO}
+_OTHER_KIND = {errno.EISDIR, errno.ENOTDIR, errno.ELOOP}
+_FAULTS = {*_NO_SPACE, *_NOT_WRITABLE, *_NO_FILES, *_OTHER_KIND, errno.EIO}
 _FEW_FILES = 8
 """So many may have been closed again when an error for want of files is looked at: those of one database, and of clients."""
 
@@ -40,6 +41,13 @@ def explain(error: OSError, path: Path, what: str = "the artifact folder") -> Ba
             where=where,
             found=error.strerror,
             hint="let this user read and write it",
+        )
+    if error.errno in _OTHER_KIND:
+        return Corrupt(
+            f"{what} is not what it must be: a folder stands for a file, a file for a folder, or a link leads nowhere",
+            where=where,
+            found=error.strerror,
+            hint="put it back, or restore a backup: linewright restore FILE --factory NEW-FOLDER",
         )
     return Terminal(f"{what} failed", where=where, found=error.strerror, hint="check the disk")
 
@@ -85,7 +93,7 @@ def explained(path: Path, what: str = "the artifact folder") -> Generator[None]:
 
 @contextmanager
 def faults_explained(where: Path | None = None) -> Generator[None]:
-    """Explain a disk that is full, broken or not to be written, and too many files, wherever it shows; any other error passes.
+    """Explain a disk that is full, broken or not to be written, too many files, and folders in place of files; any other error passes.
 
     Parameters
     ----------
