@@ -15,7 +15,8 @@ from watched_days import watch_days
 
 from linewright.errors import ContractBreach, Denied, LinewrightError, SpecError
 from linewright.interfaces.cli.show import render
-from linewright.interfaces.console.table import PAGES
+from linewright.interfaces.console import routes as console
+from linewright.interfaces.console.table import PAGES, routes
 from linewright.line.approvals.line_file import propose_file, read_proposed
 from linewright.line.factory import Factory
 from linewright.line.facts import Accepted
@@ -276,6 +277,27 @@ def test_no_page_shows_a_personal_value_to_a_role_that_has_no_right_to_it(role, 
 
     assert {} == {name: found for name, page in shown.items() if (found := _leaks(page.html))}
     assert "200" in {str(page.status) for page in shown.values()}
+
+
+def test_what_a_watched_page_sends_shows_no_personal_value_to_who_has_no_right_to_it(made, monkeypatch):
+    """A page that changes is sent whole to the browser that keeps it open."""
+    monkeypatch.setattr(console, "_WATCHED_S", 0.1)
+    get, ids = pages_of(made), _page_ids(ids_of(made))
+    paths = [
+        route.entry.path.format_map(ids) + "?have=0000000000000000"
+        for route in routes()
+        if route.page.is_live
+    ]
+    stream = {"Accept": "text/event-stream"}
+    sent = {
+        role: {path: get(path, role=role, headers=stream).html for path in paths}
+        for role in ("analyst", "admin", "engineer")
+    }
+    leaks = {role: [path for path in paths if _leaks(pages[path])] for role, pages in sent.items()}
+
+    assert {"analyst": [], "admin": []} == {role: leaks[role] for role in ("analyst", "admin")}
+    assert leaks["engineer"]
+    assert all("event: page" in sent["analyst"][path] for path in leaks["engineer"])
 
 
 def test_which_columns_are_personal_changes_no_step(made):
