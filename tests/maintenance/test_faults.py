@@ -459,7 +459,7 @@ def test_up_of_a_state_with_a_folder_in_the_place_of_a_file_says_which(root):
     done = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=120, check=False)
 
     assert 7 == done.returncode
-    assert "the file is not what it must be" in done.stderr
+    assert "something else is in the place of the file" in done.stderr
     assert str(file) in done.stderr
     assert "Traceback" not in done.stderr
 

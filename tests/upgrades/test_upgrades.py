@@ -257,7 +257,7 @@ def test_a_damaged_form_of_a_state_is_refused(past):
 
     form.unlink()
     form.mkdir()
-    assert "cannot be read: it is no file" in past.says("status", codes=(Corrupt.exit_code,))
+    assert "cannot be read: something else is in its place" in past.says("status", codes=(Corrupt.exit_code,))
 
 
 def test_a_factory_file_of_a_newer_form_is_refused(past):

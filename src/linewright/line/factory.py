@@ -54,14 +54,14 @@ def patient() -> bool:
 
 
 def form_of(state: Path) -> str:
-    """Return the form of a state as its file says it, from the beginning of that file; nothing where it says none yet.
+    """Return the form of a state as its file says it, from the beginning of that file; empty if it says none yet.
 
     Raises
     ------
     Corrupt
         If there is something else in the place of the file, or it cannot be read.
     """
-    file, why = state / "FORMAT", "it is no file"
+    file, why = state / "FORMAT", "something else is in its place"
     if not file.exists():
         return ""
     try:

@@ -44,7 +44,7 @@ def explain(error: OSError, path: Path, what: str = "the artifact folder") -> Ba
         )
     if error.errno in _OTHER_KIND:
         return Corrupt(
-            f"{what} is not what it must be: a folder stands for a file, a file for a folder, or a link leads nowhere",
+            f"something else is in the place of {what}",
             where=where,
             found=error.strerror,
             hint="put it back, or restore a backup: linewright restore FILE --factory NEW-FOLDER",
