@@ -11,11 +11,15 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
+import anyio
 import httpx
 import pytest
 from control import memory_kib
 from planes import LIVE, PLANES, PREDICT, ROW, answer_on, ask_on, request, running
 
+from linewright.interfaces.http.expensive import Places
+from linewright.operations import OPERATIONS
+from linewright.operations.declaration.declare import load
 from linewright.serve.access.shares import Turns
 from linewright.serve.http.connections import Connections, Room
 
@@ -212,6 +216,32 @@ def test_bodies_of_writes_that_are_held_are_few_bytes_of_each_member(plane):
 
     assert 8 == refused
     assert other.status_code in {404, 422}, other.text
+
+
+def test_who_goes_from_page_to_page_is_not_refused_since_the_last_one_waits():
+    """A browser tells that a page is left after it has asked for what is on the next one."""
+    places, looks = Places(), load("audit verify", OPERATIONS)
+    came = list[str]()
+
+    async def open_page(name: str, left: anyio.CancelScope) -> None:
+        with left:
+            async with places.place("vic", looks):
+                came.append(name)
+                await anyio.sleep_forever()
+
+    async def go_on() -> None:
+        left = {name: anyio.CancelScope() for name in ("first", "second", "third")}
+        async with anyio.create_task_group() as pages:
+            for name, page in left.items():
+                pages.start_soon(open_page, name, page)
+                await anyio.sleep(0.05)
+            for name in ("second", "first", "third"):
+                left[name].cancel()
+                await anyio.sleep(0.1)
+
+    anyio.run(go_on)
+
+    assert ["first", "third"] == came
 
 
 def another_client(port: int) -> socket.socket:

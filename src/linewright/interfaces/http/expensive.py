@@ -31,6 +31,8 @@ FOR_ACTS = 1
 """As many more of those that change something: what only looks never takes these places."""
 MOST_WAITING = 32
 """Requests that wait for their turn, each of another client; more are refused, but for those that change something."""
+LEAVES_S = 1.0
+"""How long a request waits for another of its client to leave: a browser asks for the next page before it is seen to leave the last one."""
 DEADLINE_S = 300.0
 """Seconds after which a request for an expensive operation has its answer, whatever that is: by then whoever asked has given up."""
 LONG_S = 6 * 3600.0
@@ -70,11 +72,14 @@ class Places:
         Raises
         ------
         TooMany
-            If a request of this client waits already.
+            If a request of this client waits already, and goes on waiting.
         Transient
             If too many wait.
         """
         acts, has_place = operation.effect in _CHANGES, anyio.Event()
+        with anyio.move_on_after(LEAVES_S):
+            while client in self._waiting:  # noqa: ASYNC110 -- a second at most
+                await anyio.sleep(0.02)
         if client in self._waiting:
             raise TooMany(
                 "an expensive operation of yours runs, and another waits for its turn",

@@ -49,12 +49,15 @@ function placed(nodes) {
   });
 }
 
-// A busy server refuses for now (503): ask again after the time that it names.
-async function fetchPatiently(address, tries = 4) {
-  const found = await fetchPart(address);
-  if (found.answer.status !== 503 || !tries) return found;
+// Ends with the page that asked: what nobody looks at any more is not worked out.
+let left = new AbortController();
+
+// A busy server refuses for now (503), or as long as it works for the same person (429): ask again after the time that it names.
+async function fetchPatiently(address, { signal }, tries = 4) {
+  const found = await fetchPart(address, { signal });
+  if (![429, 503].includes(found.answer.status) || !tries) return found;
   await new Promise((done) => setTimeout(done, 1000 * (Number(found.answer.headers.get("retry-after")) || 1)));
-  return fetchPatiently(address, tries - 1);
+  return fetchPatiently(address, { signal }, tries - 1);
 }
 
 // What takes long says so: the button or link that was chosen, and what it will replace; the function that is returned ends it.
@@ -78,7 +81,7 @@ async function loadParts(root) {
     const address = part.dataset.load;
     part.removeAttribute("data-load");
     part.setAttribute("aria-busy", "true");
-    fetchPatiently(address).then((found) => {
+    fetchPatiently(address, left).then((found) => {
       if (part.hasAttribute("data-whole")) {  // it is a page, and takes the place of this one unless somebody has left
         if (part.isConnected) swap(found, address, { push: false, focus: false });
         return;
@@ -93,6 +96,8 @@ async function loadParts(root) {
 }
 
 function swap({ title, nodes }, address, { push = true, focus = true } = {}) {
+  left.abort();
+  left = new AbortController();
   main().replaceChildren(...placed(nodes));
   if (title) document.title = title;
   if (push) history.pushState({ ours: true }, "", address);
