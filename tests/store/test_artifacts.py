@@ -159,7 +159,7 @@ def test_a_folder_that_may_not_be_written_says_what_to_do(tmp_path):
     file.write_bytes(b"")
 
     with pytest.raises(
-        Terminal, match=r"the artifact folder failed: found 'Not a directory'\. Next: check the disk"
+        Corrupt, match=r"something else is in the place of the artifact folder: found 'Not a directory'"
     ):
         LocalArtifacts(file / "blobs").put(b"model")
 
