@@ -1,15 +1,16 @@
 """What reading a file gives: its rows in batches, each small enough to be held in memory."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
 import polars as pl
 
 from linewright.data.read.limits import most_held, too_large
-from linewright.errors import SpecError
+from linewright.errors import RequestError, SpecError
 from linewright.text.column_names import is_column_pattern
 
 BATCH = 1 << 24
@@ -106,6 +107,20 @@ class Batch:
     def rows(self) -> int:
         """How many rows the batch has, ragged ones too."""
         return self.frame.height + len(self.ragged)
+
+
+@contextmanager
+def sound(where: str, name: str) -> Generator[None, None, None]:
+    """Say which file it is whose bytes polars panics at: its panic is no `Exception`, and nobody would hear of it."""
+    try:
+        yield
+    except pl.exceptions.PanicException as error:
+        raise RequestError(
+            f"the file is damaged: {' '.join(str(error).split())[:200]}",
+            where=where,
+            found=name,
+            hint="write it again",
+        ) from error
 
 
 def ahead(batches: Iterator[Batch]) -> Iterator[Batch]:

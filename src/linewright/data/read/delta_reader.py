@@ -9,8 +9,8 @@ from typing import Any, cast
 
 import polars as pl
 
-from linewright.data.read.batches import BATCH, Batch
-from linewright.data.read.file.parquet_file import ParquetFile, open_parquet, sound
+from linewright.data.read.batches import BATCH, Batch, sound
+from linewright.data.read.file.parquet_file import ParquetFile, open_parquet
 from linewright.data.read.limits import too_many_rows
 from linewright.data.read.reader import Cursor
 from linewright.data.read.remote.downloads import (

@@ -10,8 +10,7 @@ from pathlib import Path
 
 import polars as pl
 
-from linewright.data.read.batches import BATCH, Batch, Held, Part, Ragged, refuse_patterns
-from linewright.data.read.file.parquet_file import sound
+from linewright.data.read.batches import BATCH, Batch, Held, Part, Ragged, refuse_patterns, sound
 from linewright.data.read.reader import reader_of
 from linewright.data.spec import SourceSpec
 

@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet
 
-from linewright.data.read.batches import BATCH, Batch
+from linewright.data.read.batches import BATCH, Batch, sound
 from linewright.data.read.file.parquet_pages import held_by
 from linewright.data.read.limits import (
     FREE,
@@ -254,20 +254,6 @@ def _longest_of(column: pa.Array) -> int:
         lengths = pc.call_function("binary_length", [column.dictionary])
         return pc.call_function("max", [lengths]).as_py() or 0
     return column.nbytes
-
-
-@contextmanager
-def sound(where: str, name: str) -> Generator[None, None, None]:
-    """Say which file it is whose bytes polars panics at: its panic is no `Exception`, and nobody would hear of it."""
-    try:
-        yield
-    except pl.exceptions.PanicException as error:
-        raise RequestError(
-            f"the file is damaged: {' '.join(str(error).split())[:200]}",
-            where=where,
-            found=name,
-            hint="write it again",
-        ) from error
 
 
 def open_parquet(
