@@ -29,7 +29,7 @@ from linewright.interfaces.cli.show import render
 from linewright.interfaces.http.app import control_app
 from linewright.line.approvals import line_file
 from linewright.line.approvals.vote import approve as vote_for
-from linewright.line.check.settings_checks import check_plan
+from linewright.line.check.plan_checks import check_plan
 from linewright.line.factory import Factory
 from linewright.line.facts import Accepted, Forgotten
 from linewright.line.proposals.pending_subject import keep_subject

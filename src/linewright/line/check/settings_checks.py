@@ -12,19 +12,6 @@ from linewright.people.spec import ChangesSpec
 from linewright.text.numbers import as_declared
 
 
-def check_plan(factory: Factory, spec: LineSpec) -> tuple[Finding, ...]:
-    """Return what a plan can tell of; the table is read only where it is split by groups.
-
-    Nothing of groups where the table cannot be made: a run, or `check`, says why.
-    """
-    groups: tuple[Finding, ...] = ()
-    if is_by_group(spec):
-        from linewright.line.check.line_checks import planned_groups  # noqa: PLC0415 -- it reads the table, and polars takes a while to import
-
-        groups = planned_groups(factory, spec)
-    return (*not_silenced(spec, groups), *check_settings(factory, spec))
-
-
 def check_settings(factory: Factory, spec: LineSpec) -> tuple[Finding, ...]:
     """Return what the settings alone tell of."""
     found = (

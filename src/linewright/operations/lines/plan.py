@@ -5,7 +5,7 @@ import msgspec
 from linewright.data.facts import Finding
 from linewright.errors import RequestError
 from linewright.line.approvals.line_file import read_proposed
-from linewright.line.check.settings_checks import check_plan
+from linewright.line.check.plan_checks import check_plan
 from linewright.line.factory import Factory
 from linewright.line.file.read import placed
 from linewright.line.runs.plan import make_plan
