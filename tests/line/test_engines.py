@@ -26,8 +26,8 @@ from linewright.interfaces.cli.render.dispatch import result_text
 from linewright.line.check.report import check_line
 from linewright.line.factory import Factory, quiet
 from linewright.line.file.read import parse_line, read_line
+from linewright.line.holdings.results import verify_model
 from linewright.line.maintenance.backup import make_backup
-from linewright.line.maintenance.verify import verify_model
 from linewright.line.new.write import new_line
 from linewright.line.rebuild.compare import Rebuilding, rebuild
 from linewright.line.rebuild.difference_text import difference_in_words

@@ -154,7 +154,7 @@ def test_collecting_stops_if_rows_cannot_be_read_for_a_moment(shapes, monkeypatc
         raise Transient("too many open files")
 
     kept = set(_pictures(shapes)["file"])
-    monkeypatch.setattr("linewright.line.maintenance.referenced_artifacts.read_dataset", busy)
+    monkeypatch.setattr("linewright.line.holdings.results.read_dataset", busy)
 
     with pytest.raises(Transient):
         collect(shapes, grace_s=-60, dry_run=False)

@@ -25,7 +25,8 @@ from ports import free_port
 
 from linewright.interfaces.cli import main
 from linewright.line.factory import Factory
-from linewright.line.maintenance.verify import Verified, verify_factory
+from linewright.line.holding import Verified
+from linewright.line.maintenance.verify import verify_factory
 from linewright.release.facts import Promoted
 from linewright.serve.feedback import store as labels
 from linewright.serve.log.segments import read_log

@@ -13,16 +13,18 @@ import pytest
 
 from linewright.errors import Corrupt, NotFound, SpecError
 from linewright.interfaces.cli.render.dispatch import result_text
+from linewright.line.maintenance.verify_chain import verify_chain
 from linewright.line.check.report import check_line
 from linewright.line.factory import Factory
 from linewright.line.facts import Accepted, Dropped, Finished
 from linewright.line.file.factory_file import read_factory_file
 from linewright.line.file.read import read_line
+from linewright.line.holdings.results import verify_model
 from linewright.line.loop.worker import Tending
 from linewright.line.maintenance.backup import make_backup
 from linewright.line.maintenance.gc import collect, retire_now
 from linewright.line.maintenance.restore import restore_backup
-from linewright.line.maintenance.verify import verify_chain, verify_factory, verify_model
+from linewright.line.maintenance.verify import verify_factory
 from linewright.line.rebuild.compare import require_whole
 from linewright.line.record.archive_log import seal_next
 from linewright.line.record.checkpoint import checkpoint

@@ -26,10 +26,10 @@ from linewright.interfaces.cli.render.dispatch import result_text
 from linewright.interfaces.http.replies import Reply, SqliteReplies
 from linewright.line.factory import Factory
 from linewright.line.facts import Accepted
+from linewright.line.holdings.references import needs_of
 from linewright.line.maintenance.backup import make_backup
 from linewright.line.maintenance.find_text import TextSearch
 from linewright.line.maintenance.forget import forget
-from linewright.line.maintenance.references import needs_of
 from linewright.line.maintenance.verify import verify_factory
 from linewright.line.predict.batch import predict_file
 from linewright.line.predict.example_row import row_to_send, unforgotten_places

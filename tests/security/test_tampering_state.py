@@ -15,6 +15,7 @@ from pathlib import Path
 import msgspec
 import pytest
 from every_state import HER, LATER, LINE, OTHER, SOURCE, make_every_state, send, sent_rows, somebody
+from linewright.line.holdings.chained import AnnotationFiles
 
 from linewright.errors import Corrupt
 from linewright.features.facts import RecordsWritten, ViewFacts
@@ -25,10 +26,9 @@ from linewright.line.file.line_tags import keep_tags
 from linewright.line.file.view_file import read_view
 from linewright.line.maintenance.backup import make_backup
 from linewright.line.maintenance.forget import forget, resume
-from linewright.line.maintenance.problem import problem_in_words
 from linewright.line.maintenance.restore import restore_backup
-from linewright.line.maintenance.schemas import strange_in
 from linewright.line.maintenance.verify import verify_factory
+from linewright.line.problem import problem_in_words
 from linewright.line.record.checkpoint import checkpoint, checkpoint_all
 from linewright.line.views.read_events import read_events
 from linewright.line.views.write_records import entity_texts, write_view
@@ -626,12 +626,12 @@ def test_annotations_of_the_second_form_are_proved_from_their_next_use(root: Pat
         database.execute("drop table changes")
         database.execute("pragma user_version = 2")
         answers = database.execute("select * from answers").fetchall()
-    assert [] == strange_in(path)
+    assert [] == AnnotationFiles().strange_in(path)
     held = Annotations(path)
     end = held.end()
 
     assert [] == held.wrong({end.changes: end.digest})
-    assert [] == strange_in(path)
+    assert [] == AnnotationFiles().strange_in(path)
     with closing(sqlite3.connect(path)) as database:
         assert answers == database.execute("select * from answers").fetchall()
     sql(annotations, "update answers set by = 'bob'")(root)

@@ -14,6 +14,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 from databases import at_postgres, share_features
+from linewright.line.holdings.chained import SentRows
 
 from linewright.client import Client
 from linewright.data.read.reader import fingerprint
@@ -23,7 +24,6 @@ from linewright.errors import RequestError
 from linewright.line.factory import Factory
 from linewright.line.maintenance.backup import make_backup
 from linewright.line.maintenance.restore import restore_backup
-from linewright.line.maintenance.schemas import strange_in
 from linewright.line.runs.execute import execute_inline
 from linewright.line.runs.plan import make_plan
 from linewright.serve.access.accounts import Grant
@@ -253,7 +253,7 @@ def test_a_source_whose_opening_was_killed_is_opened_by_the_next_one(tmp_path, s
     made = PushedRows.of(tmp_path / ".linewright", "payments")
 
     assert not made.is_open
-    assert [] == strange_in(file)
+    assert [] == SentRows().strange_in(file)
     with pytest.raises(RequestError, match="no row was sent"):
         kept(tmp_path)
     assert made.is_open
@@ -376,7 +376,7 @@ def test_a_file_of_the_first_form_takes_rows_and_forgets_persons(tmp_path):
     asked = to_new_rows([{"id": 3, "paid_at": "2026-05-01T10:00:00Z", "who": "ada"}], pushed.columns)
     assert (1, 0, 0) == pushed.keep(asked)
     end = pushed.end()
-    assert [] == strange_in(pushed.file)
+    assert [] == SentRows().strange_in(pushed.file)
     assert [] == pushed.wrong({end.changes: end.digest})
     ada = ForgottenText("late", "who", "00" * 32, keyed_hash("00" * 32, "ada"))
     with pushed.without(lambda row: '"ada"' in row, [ada], [{end.changes: end.digest}]) as removed:
@@ -385,7 +385,7 @@ def test_a_file_of_the_first_form_takes_rows_and_forgets_persons(tmp_path):
 
     assert (2, end) == (removed.rows, removed.before)
     assert [] == pushed.wrong({removed.after.changes: removed.after.digest})
-    assert [] == strange_in(pushed.file)
+    assert [] == SentRows().strange_in(pushed.file)
     assert b"ada" not in pushed.file.read_bytes()
     assert (0, 0, 1) == pushed.keep(asked)
     assert [2] == kept(tmp_path)["id"].to_list()

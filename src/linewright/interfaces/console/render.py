@@ -22,8 +22,8 @@ from linewright.interfaces.console.page import Rows
 from linewright.interfaces.console.saved_page import place_of
 from linewright.line.loop.waiting import wait_in_words
 from linewright.line.loop.worst_slice_text import worst_slice_in_words
-from linewright.line.maintenance.problem import problem_in_words
 from linewright.line.predict.find_answers import positive_of
+from linewright.line.problem import problem_in_words
 from linewright.text.numbers import bytes_in_words, in_words
 
 HOME = "linewright.interfaces.console"

@@ -18,7 +18,7 @@ from linewright.errors import Corrupt, Denied, NotFound, RequestError
 from linewright.line.detached.folder import STATE, DetachedPackage, blobs_in, read_folder
 from linewright.line.factory import Factory
 from linewright.line.facts import Detached, HandedOver
-from linewright.line.maintenance.references import DIGEST
+from linewright.line.holdings.references import DIGEST
 from linewright.line.retention.forgotten import forgotten_of
 from linewright.model.facts import Package
 from linewright.serve.facts import Prediction

@@ -24,9 +24,9 @@ from linewright.line.loop.retraining import next_proposal, retraining_due
 from linewright.line.maintenance.forget import resume
 from linewright.line.maintenance.forget_outputs import settle_owed
 from linewright.line.maintenance.gc import retire_now
-from linewright.line.maintenance.problem import problem_in_words
 from linewright.line.maintenance.retention import retired_in_words
 from linewright.line.polling import PollingThread
+from linewright.line.problem import problem_in_words
 from linewright.line.record.archive_log import next_sealing, seal_next
 from linewright.line.record.changed_lines import Changes, Part
 from linewright.line.record.checkpoint import CHECKPOINT_S, checkpoint_all, head_in_words

@@ -12,10 +12,10 @@ import os
 import sqlite3
 import tarfile
 import tempfile
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing, nullcontext, suppress
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, closing, suppress
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, cast
 
 import msgspec
 
@@ -23,28 +23,21 @@ from linewright import __version__
 from linewright.data.read.file.paths import files_of
 from linewright.engine.context import Progress
 from linewright.errors import Conflict, Corrupt, LinewrightError, NotFound, RequestError, Terminal
-from linewright.features.views.records import files_of_records
 from linewright.line.factory import Factory
 from linewright.line.file.factory_file import FACTORY_FILE
-from linewright.line.maintenance.problem import Problem, problem_of, worst
-from linewright.line.maintenance.schemas import ANNOTATE, FEEDBACK, PUSH, databases_of_lines
-from linewright.line.scheduled.undelivered import seen_rows_in
+from linewright.line.holdings.table import holdings
+from linewright.line.problem import Problem, problem_of, worst
 from linewright.line.views.sources import files_read
-from linewright.line.views.write_records import records_lock
-from linewright.people.preferences import files_in
 from linewright.release.halt_file import pending
 from linewright.release.promotion import record_pending
-from linewright.serve.access.accounts import ACCESS_FILE, read_accounts
-from linewright.serve.log.records import count_of
-from linewright.serve.log.segments import ENDING, Damage, SealedSegments, frame_of, open_segment, read_file
 from linewright.store.files.disk import explain_sqlite, explained, sync_folder
 from linewright.store.metadata.database import open_file
+from linewright.store.pushed_rows import FOLDER as PUSH
 from linewright.store.shared_features import shared_features
 
 FORM = 1
 """Version of the form of a backup; every reader reads every older one."""
 HEADER, SUMS, INSIDE, STATE = "backup.json", "sums.json", "factory/", ".linewright"
-_DATABASES = ("metadata.sqlite", "engine.sqlite")
 _BUSY_S = 30.0
 
 
@@ -90,30 +83,47 @@ class BackedUp(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Archive:
-    """A tar file that is being written, and what is in it so far."""
+    """A tar file that is being written, and what is in it so far.
 
-    def __init__(self, file: IO[bytes], at: str) -> None:
+    Parameters
+    ----------
+    scratch
+        Folder for copies of databases.
+    """
+
+    def __init__(self, file: IO[bytes], factory: Factory, scratch: Path) -> None:
         self._written = _HashedWriter(file)
         self._tar = tarfile.open(  # noqa: SIM115 -- closed by `close`
             fileobj=cast("IO[bytes]", self._written), mode="w", format=tarfile.PAX_FORMAT
         )
+        self._factory, self._scratch, self._held = factory, scratch, ExitStack()
         self.files: dict[str, str] = {}
-        self.blobs = 0
-        self._document(HEADER, Header(form=FORM, linewright=__version__, at=at))
+        self.blobs = self.predictions = self.events = 0
+        self.head = ""
+        self.problems: list[Problem] = []
+        self._document(HEADER, Header(form=FORM, linewright=__version__, at=factory.now()))
 
-    def add(self, name: str, path: Path) -> None:
-        """Add a file of the factory."""
-        with path.open("rb") as file:
-            self.add_opened(name, file, size=os.fstat(file.fileno()).st_size)
+    def add(self, path: Path) -> None:
+        """Add a file of the factory; one that is gone meanwhile is passed over."""
+        with suppress(FileNotFoundError), path.open("rb") as file:
+            self.add_opened(path, file, size=os.fstat(file.fileno()).st_size)
 
-    def add_opened(self, name: str, file: IO[bytes], *, size: int) -> None:
-        """Add the first `size` bytes of a file."""
+    def add_opened(self, path: Path, file: IO[bytes], *, size: int) -> None:
+        """Add the first `size` bytes of an opened file, under the path of another one."""
         file.seek(0)
+        name = str(path.relative_to(self._factory.root))
         self.files[name] = self._member(name, file, size, os.fstat(file.fileno()).st_mode & 0o777)
 
-    def add_blob(self, name: str, digest: str, path: Path) -> None:
+    def add_bytes(self, path: Path, content: bytes) -> None:
+        """Add a file with another content."""
+        copy = self._scratch / path.name
+        copy.write_bytes(content)
+        self._add_copy(path, copy)
+
+    def add_blob(self, digest: str, path: Path) -> None:
         """Add an artifact that was found right just before."""
         with path.open("rb") as file:
+            name = str(path.relative_to(self._factory.root))
             found = self._member(name, file, os.fstat(file.fileno()).st_size, 0o444)
         if found != digest:
             raise Corrupt(
@@ -121,15 +131,46 @@ class _Archive:
             )
         self.blobs += 1
 
-    def close(self, head: str) -> None:
+    def add_databases(self, *paths: Path) -> None:
+        """Add copies of SQLite files as they are in one instant; writers of each wait meanwhile."""
+        copy_databases(paths, self._scratch)
+        for path in paths:
+            self._add_copy(path, self._scratch / path.name)
+
+    def add_record(self, *paths: Path) -> None:
+        """Add a copy of the record and others in one instant, and let go of the locks that are held until then."""
+        self._factory.report(Progress(step="backup", says="copying the record and the labels"))
+        copy_databases(paths, self._scratch)
+        self._held.close()
+        with closing(sqlite3.connect(self._scratch / paths[0].name)) as copy:
+            self.events, self.head = copy.execute(
+                "SELECT entries, digest FROM heads WHERE name = 'events'"
+            ).fetchone()
+        for path in paths:
+            self._add_copy(path, self._scratch / path.name)
+
+    def hold(self, lock: AbstractContextManager[object]) -> None:
+        """Hold a lock until the record has been copied."""
+        self._held.enter_context(lock)
+
+    def close(self) -> None:
         """Add the digests of all that is in it, and end it."""
-        self._document(SUMS, Sums(files=self.files, blobs=self.blobs, head=head))
+        self._document(SUMS, Sums(files=self.files, blobs=self.blobs, head=self.head))
         self._tar.close()
+
+    def let_go(self) -> None:
+        """Let go of the locks that are still held: it was broken off."""
+        self._held.close()
 
     @property
     def digest(self) -> str:
         """Digest of all that was written; of the whole file once it is closed."""
         return "sha256:" + self._written.hashed.hexdigest()
+
+    def _add_copy(self, path: Path, copy: Path) -> None:
+        with copy.open("rb") as file:
+            self.add_opened(path, file, size=os.fstat(file.fileno()).st_size)
+        copy.unlink()
 
     def _member(self, name: str, file: IO[bytes], size: int, mode: int) -> str:
         info = tarfile.TarInfo(INSIDE + name)
@@ -233,36 +274,18 @@ def _there(path: Path) -> Conflict:
 
 
 def _write(factory: Factory, draft: Path, scratch: Path) -> BackedUp:
-    problems: list[Problem] = []
     draft.touch(0o600)
     with draft.open("wb") as file:
-        archive = _Archive(file, factory.now())
+        archive = _Archive(file, factory, scratch)
         sources, left_out = _sources(factory)
         for name in (FACTORY_FILE, *_line_files(factory), *sources):
-            archive.add(name, factory.root / name)
-        archive.add(f"{STATE}/FORMAT", factory.state / "FORMAT")
-        if (accounts := read_accounts(factory.state)).members:
-            # Without their tokens and passwords: who has the file of a token would be let in again after it was revoked.
-            (scratch / ACCESS_FILE).write_bytes(msgspec.json.encode(accounts.without_secrets()))
-            archive.add(f"{STATE}/{ACCESS_FILE}", scratch / ACCESS_FILE)
-        for path in files_in(factory.state):
-            archive.add(str(path.relative_to(factory.root)), path)
-        # Before what it is about: a removal that begins meanwhile is then ended in the restored factory too, or not begun there.
-        for path in sorted((factory.state / "forgotten").glob("*.json")):
-            archive.add(str(path.relative_to(factory.root)), path)
-        sealed = {line: factory.sealed_of(line).ends().keys() for line in _logged(factory)}
-        # Where nobody can write, nobody replaces them either.
-        with records_lock(factory) if os.access(factory.state, os.W_OK) else nullcontext():
-            for path in (*seen_rows_in(factory.state), *files_of_records(factory.state)):
-                with suppress(FileNotFoundError):  # others have taken their place
-                    archive.add(str(path.relative_to(factory.root)), path)
-            head = _add_databases(factory, archive, scratch)
-        predictions = sum(
-            _add_log(factory, line, archive, problems, sealed.get(line, set[str]()))
-            for line in _logged(factory)
-        )
-        _add_blobs(factory, archive, problems)
-        archive.close(head["digest"])
+            archive.add(factory.root / name)
+        try:
+            for one in holdings():
+                one.back_up(factory, archive)
+        finally:
+            archive.let_go()
+        archive.close()
         file.flush()
         os.fsync(file.fileno())
         size = file.tell()
@@ -271,12 +294,12 @@ def _write(factory: Factory, draft: Path, scratch: Path) -> BackedUp:
         bytes=size,
         lines=len(factory.names()),
         blobs=archive.blobs,
-        events=head["entries"],
-        predictions=predictions,
-        head=head["digest"],
+        events=archive.events,
+        predictions=archive.predictions,
+        head=archive.head,
         digest=archive.digest,
         left_out=(*left_out, *_shared(factory)),
-        problems=tuple(problems),
+        problems=tuple(archive.problems),
     )
 
 
@@ -330,30 +353,6 @@ def _named_by(written: str, root: Path) -> tuple[Path, ...]:
         return (root / written,)
 
 
-def _add_databases(factory: Factory, archive: _Archive, scratch: Path) -> Mapping[str, Any]:
-    factory.report(Progress(step="backup", says="copying the record and the labels"))
-    annotations = list(databases_of_lines(factory.state, ANNOTATE))
-    # Before the feedback and the record, so that these have each label that is said to be there.
-    _add_copies(factory, annotations, archive, scratch)
-    together = [name for name in _DATABASES if (factory.state / name).is_file()]
-    copy_databases([factory.state / name for name in together], scratch)
-    for name in together:
-        archive.add(f"{STATE}/{name}", scratch / name)
-    feedback = databases_of_lines(factory.state, FEEDBACK, PUSH)
-    others = [*feedback, *factory.state.glob("replies.sqlite"), *factory.state.glob("outbox.sqlite")]
-    _add_copies(factory, others, archive, scratch)
-    with closing(sqlite3.connect(scratch / _DATABASES[0])) as copy:
-        copy.row_factory = sqlite3.Row
-        return dict(copy.execute("SELECT entries, digest FROM heads WHERE name = 'events'").fetchone())
-
-
-def _add_copies(factory: Factory, paths: Sequence[Path], archive: _Archive, scratch: Path) -> None:
-    for path in paths:
-        copy_databases([path], scratch)
-        archive.add(str(path.relative_to(factory.root)), scratch / path.name)
-        (scratch / path.name).unlink()
-
-
 def copy_databases(paths: Sequence[Path], folder: Path) -> None:
     """Copy SQLite databases into a folder as they are in one instant; writers of any wait meanwhile.
 
@@ -383,76 +382,3 @@ def _sqlite_trouble(error: sqlite3.DatabaseError, paths: Sequence[Path]) -> Line
     return explain_sqlite(error, where) or Terminal(
         f"the database cannot be copied: {error}", where=where, hint="linewright doctor"
     )
-
-
-def _logged(factory: Factory) -> list[str]:
-    return sorted({*factory.metadata.lines(), *factory.logged()})
-
-
-def _add_log(
-    factory: Factory, line: str, archive: _Archive, problems: list[Problem], sealed_before: Collection[str]
-) -> int:
-    """Add what of a prediction log is in files; return how many records the whole log has.
-
-    Parameters
-    ----------
-    sealed_before
-        Segments that the copied record knows to be sealed.
-    """
-    log, sealed = factory.log_of(line), factory.sealed_of(line)
-    files = {path.name for path in log.glob("*" + ENDING)}
-    entered = {segment.name: segment.records for segment in sealed.segments().values()}
-    frames = sum(entered[name] for name in set(sealed_before) - files)
-    for name in sorted(files | (entered.keys() - sealed_before)):
-        with _as_file(log, name, sealed) as file:
-            frames += _add_segment(factory, log / name, file, archive, problems)
-    return frames
-
-
-def _as_file(log: Path, name: str, sealed: SealedSegments) -> IO[bytes]:
-    """Open a segment, or what it was before it was sealed."""
-    try:
-        return open_segment(log / name)
-    except FileNotFoundError:
-        file = tempfile.TemporaryFile()  # noqa: SIM115 -- whoever asked closes it
-        file.writelines(frame_of(frame.payload) for frame in sealed.frames(name))
-        file.flush()
-        return file
-
-
-def _add_segment(
-    factory: Factory, path: Path, file: IO[bytes], archive: _Archive, problems: list[Problem]
-) -> int:
-    """Add a segment up to its last whole record, forced to the disk before; return how many records it has."""
-    size = os.fstat(file.fileno()).st_size
-    os.fsync(file.fileno())
-    damage: list[Damage] = []
-    frames = read_file(file, path.name, stop=size, damaged=damage.append)
-    records = sum(count_of(frame.payload) for frame in frames)
-    counted = factory.labels_of(path.parent.name).counted()
-    torn = [one.offset for one in damage if one.is_end_of_killed(counted)]
-    archive.add_opened(str(path.relative_to(factory.root)), file, size=min([size, *torn]))
-    problems += [
-        Problem(
-            what=f"a logged prediction is damaged, and copied as it is: {one.why}",
-            where=f"{path}, byte {one.offset}",
-            next="restore it from an earlier backup",
-        )
-        for one in damage
-        if not one.is_end_of_killed(counted)
-    ]
-    return records
-
-
-def _add_blobs(factory: Factory, archive: _Archive, problems: list[Problem]) -> None:
-    for number, digest in enumerate(factory.artifacts.digests(), 1):
-        path = factory.artifacts.path(digest)
-        try:
-            factory.artifacts.verify(digest)
-            archive.add_blob(str(path.relative_to(factory.root)), digest, path)
-        except (NotFound, FileNotFoundError):  # freed meanwhile: nothing refers to it
-            continue
-        except Corrupt as error:
-            problems.append(problem_of(error, next="restore it from an earlier backup"))
-        if number % 1000 == 0:
-            factory.report(Progress(step="backup", says=f"{number:,} artifacts", done=number))

@@ -33,9 +33,10 @@ from linewright.line.audit.publish import withheld
 from linewright.line.factory import FORMAT, Factory, form_of
 from linewright.line.facts import Accepted, Finished
 from linewright.line.file.factory_file import FACTORY_FILE
-from linewright.line.maintenance.problem import Problem, problem_of, worst
-from linewright.line.maintenance.schemas import databases_of_lines
+from linewright.line.holding import Databases
+from linewright.line.holdings.table import holdings
 from linewright.line.notify.deliveries import deliveries
+from linewright.line.problem import Problem, problem_of, worst
 from linewright.line.record.monitoring.clock_skew import AHEAD_S, ahead_until
 from linewright.line.record.monitoring.disk_space import MAKE_ROOM, disk_in_words, forecast
 from linewright.line.runs.plan import begin
@@ -256,7 +257,8 @@ def _inside(factory: Factory) -> Iterator[Path]:
 
 
 def _databases(factory: Factory, _: Needs) -> Iterator[Problem]:
-    for file in [*factory.state.glob("*.sqlite"), *databases_of_lines(factory.state)]:
+    kept = (one for one in holdings() if isinstance(one, Databases))
+    for file in (path for one in kept for path in one.databases(factory.state)):
         try:
             with closing(open_file(file, busy_s=_BUSY_S)) as database:
                 found = [str(row[0]) for row in database.execute("PRAGMA quick_check(3)")]

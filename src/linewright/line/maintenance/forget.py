@@ -37,6 +37,7 @@ from linewright.errors import Corrupt, LinewrightError, NotFound, RequestError, 
 from linewright.line.factory import FEATURES, Factory
 from linewright.line.facts import Accepted, Declared, Finished, Forgotten
 from linewright.line.file.factory_file import FACTORY_FILE
+from linewright.line.holdings.references import DIGEST
 from linewright.line.maintenance.find_text import TextSearch
 from linewright.line.maintenance.forget_features import find_in_views, forget_in_views
 from linewright.line.maintenance.forget_free_text import (
@@ -55,12 +56,11 @@ from linewright.line.maintenance.forget_sent import (
     sent_sources,
     shrink_emptied,
 )
-from linewright.line.maintenance.problem import Problem, problem_of
 from linewright.line.maintenance.referenced_artifacts import clock_of_files, drop_features, unnamed
-from linewright.line.maintenance.references import DIGEST
 from linewright.line.maintenance.retention import marks_of, unfinished
 from linewright.line.maintenance.unfinished_files import remove_unfinished
 from linewright.line.predict.sql_columns import rows_with_made
+from linewright.line.problem import Problem, problem_of
 from linewright.line.record.chained_files import end_of_changes
 from linewright.line.record.checkpoint import Digested
 from linewright.line.record.data.quarantine import reading_of

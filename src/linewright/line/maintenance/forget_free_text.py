@@ -7,16 +7,12 @@ from typing import Any
 
 import msgspec
 
-from linewright.data.dataset.blobs import instead_of
 from linewright.line.factory import Factory
-from linewright.line.facts import Forgotten
-from linewright.line.maintenance.problem import AGAIN, Problem
 from linewright.line.record.comments import put_words, words_of
 from linewright.people.annotations import Annotations
 from linewright.people.facts import Commented
 from linewright.people.outbox import Outbox
 from linewright.people.preferences import forget_views
-from linewright.store.values import decoder
 from linewright.text.whole_words import WholeWords
 
 _SHORTEST, _FEWEST_DIGITS = 3, 5
@@ -103,31 +99,3 @@ def _texts_in(value: Any) -> Iterator[str]:
             yield from chain.from_iterable(map(_texts_in, value))
         case _:
             return
-
-
-def check_comments(
-    factory: Factory, damaged: Collection[str], removals: Mapping[str, list[Forgotten]]
-) -> Iterator[Problem]:
-    """Tell of comments whose words have changed or are missing, though no removal says so."""
-    removed = {
-        (one, blob) for event in chain.from_iterable(removals.values()) for one, blob in event.instead.items()
-    }
-    for link in factory.metadata.links(kinds=("commented",)):
-        try:
-            words = decoder(Commented).decode(link.body).text
-        except msgspec.MsgspecError as error:
-            yield Problem(
-                what=f"it cannot be read: {error}", where=f"event {link.seq} (commented)", next=AGAIN
-            )
-            continue
-        if not words or (words not in damaged and factory.artifacts.has(words)):
-            continue
-        if words in damaged or (words, instead_of(words, factory.metadata)) not in removed:
-            how = (
-                "have changed"
-                if words in damaged
-                else "are missing, and no event says that they were removed"
-            )
-            yield Problem(
-                what=f"the words of a comment {how}", where=f"event {link.seq} (commented)", next=AGAIN
-            )

@@ -27,7 +27,7 @@ from linewright.errors import LinewrightError, RequestError
 from linewright.line.factory import Factory
 from linewright.line.facts import Accepted, Declared, PredictionsMade
 from linewright.line.file.view_file import read_views
-from linewright.line.maintenance.problem import Problem, problem_of
+from linewright.line.problem import Problem, problem_of
 from linewright.line.retention.forgotten import (
     Forgetting,
     Output,

@@ -10,9 +10,9 @@ from linewright.engine.lock import ProcessLock
 from linewright.errors import Transient
 from linewright.line.factory import Factory
 from linewright.line.maintenance.forget import resume
-from linewright.line.maintenance.problem import Problem, worst
 from linewright.line.maintenance.referenced_artifacts import clock_of_files, drop_features, unnamed
 from linewright.line.maintenance.retention import Retired, blobs_that_go, retire
+from linewright.line.problem import Problem, worst
 from linewright.store.files.disk import explained
 from linewright.store.files.fit_files import LocalFits
 

@@ -6,9 +6,9 @@ import os
 import re
 import shlex
 import shutil
-import sqlite3
 from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from typing import TypeVar
 
@@ -19,6 +19,7 @@ from linewright.errors import Conflict, Corrupt, Denied, NotFound, RequestError,
 from linewright.line.factory import Factory
 from linewright.line.file.factory_file import FACTORY_FILE, parse_factory_file
 from linewright.line.file.sites import declared_lines
+from linewright.line.holdings.table import holdings
 from linewright.line.maintenance.backup import FORM, HEADER, INSIDE, STATE, SUMS, Header, Sums
 from linewright.line.maintenance.backup_members import (
     Content,
@@ -28,24 +29,17 @@ from linewright.line.maintenance.backup_members import (
     NotPlain,
     members_of,
 )
-from linewright.line.maintenance.schemas import METADATA, databases_of, names_in, strange_in
 from linewright.line.proposals.rules import restore_rule
 from linewright.line.record.checkpoint import keep_head
 from linewright.people.facts import BackupRestored
-from linewright.people.preferences import decode_preferences, files_in
 from linewright.release.promotion import project
-from linewright.serve.access.accounts import ACCESS_FILE, read_accounts
-from linewright.serve.access.change_accounts import NAME
 from linewright.store.files.disk import explained, sync_folder
-from linewright.store.files.names import LINE
 from linewright.store.files.rights import make_state_folder
-from linewright.store.pushed_rows import SOURCE
 
 _STAGE = ".restoring"
 _NAME_ONE = "name one: linewright restore FILE --factory NEW-FOLDER"
 _BLOB = re.compile(rf"{re.escape(STATE)}/artifacts/([0-9a-f]{{2}})/([0-9a-f]{{62}})")
 _BLOCK = 2**20
-_MOST_NAMED = 5
 _MOST_BYTES = {HEADER: 2**16, SUMS: 2**30, FACTORY_FILE: 2**20}
 """Bytes of what is read whole: of the sums, some 150 for each file; of `factory.yaml` what reading it allows."""
 _PART = re.compile(r"(?!\.*$)[^/\0]+")
@@ -54,11 +48,6 @@ _MOST_PARTS = 100
 """Of a path: each is a folder on the disk, and its path a text in memory, for two bytes in the backup."""
 _MOST_NAME = 255
 """Bytes of a part of a path, on every file system that is in use."""
-_OF_STATE = re.compile(
-    rf"{re.escape(STATE)}/(FORMAT|access\.json|(metadata|engine|replies|outbox)\.sqlite|(feedback|annotate)/{LINE}\.sqlite|push/{SOURCE}\.sqlite|views/{SOURCE}-[0-9a-f]{{12}}\.records|forgotten/{LINE}\.json|scheduled/{LINE}/predict\.{SOURCE}/[0-9A-Za-z-]+\.npy|preferences/({NAME.pattern}|_owner)\.json|log/{LINE}/[^/]+\.log"
-    r"|artifacts/[0-9a-f]{2}/[0-9a-f]{62})"
-)
-"""What a backup has of the state, and where."""
 Permit = Callable[[str, str], BackupRestored]
 """(digest of the file, last head of the record in it) → the event that says who permitted it; raises where nobody did."""
 S = TypeVar("S", bound=msgspec.Struct)
@@ -221,7 +210,7 @@ class _Reading:
         if said == name or not all(map(_can_be_part, parts)) or parts[0] == _STAGE:
             raise _no_backup(f"a member named {said[:200]!r}")
         above = {"/".join(parts[:number]) for number in range(1, len(parts))}
-        if parts[0] == STATE and not _OF_STATE.fullmatch(name):
+        if parts[0] == STATE and not _of_state().fullmatch(name):
             raise _no_backup(f"a member that no backup has, {said[:200]!r}")
         if name in self._files or name in self._folders or above & self._files:
             raise _no_backup(f"a second member for {said[:200]!r}")
@@ -237,6 +226,13 @@ class _Reading:
                 file.write(block)
                 self.bytes += len(block)
         return "sha256:" + hashed.hexdigest()
+
+
+@cache
+def _of_state() -> re.Pattern[str]:
+    """Return what the paths of all files match that a backup has of the state."""
+    forms = "|".join(one.kept for one in holdings() if one.kept)
+    return re.compile(rf"{re.escape(STATE)}/({forms})")
 
 
 def _can_be_part(part: str) -> bool:
@@ -354,35 +350,10 @@ def _cut_off(file: Path, found: str) -> Corrupt:
 
 
 def _require_ours(stage: Path) -> None:
-    """Require of each database the schema that our code makes, before anything is written to it: a trigger would act by our hand.
-
-    And that the backup brings no token and no password, as ours do not: it would let somebody in.
-    """
-    accounts = stage / STATE / ACCESS_FILE
-    if accounts.exists():
-        accounts.chmod(0o600)
-    try:
-        found = read_accounts(stage / STATE)
-    except Corrupt as error:
-        raise _no_backup(f"{ACCESS_FILE}: {error.found}") from error
-    if found != found.without_secrets():
-        raise _no_backup(f"{ACCESS_FILE} with tokens or passwords")
-    for path in files_in(stage / STATE):
-        path.chmod(0o600)
-        try:
-            decode_preferences(path.read_bytes(), path)
-        except Corrupt as error:
-            raise _no_backup(f"{path.relative_to(stage)}: {error.found}") from error
-    for path in databases_of(stage / STATE):
-        name = str(path.relative_to(stage))
-        try:
-            strange = strange_in(path)
-            names = [] if strange or path.name != METADATA else names_in(path)
-        except sqlite3.DatabaseError as error:
-            raise _no_backup(f"{name}: {error}") from error
-        if strange or names:
-            what = "; ".join([*strange, *(f"a line named {line[:100]!r}" for line in names)][:_MOST_NAMED])
-            raise _no_backup(f"{name}: {what}")
+    """Require of each holding what our backups have of it, before anything is written to its files."""
+    for one in holdings():
+        for what in one.restored(stage / STATE):
+            raise _no_backup(f"{STATE}/{what}")
 
 
 def _project(stage: Path) -> None:

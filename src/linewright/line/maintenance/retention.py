@@ -19,8 +19,8 @@ from linewright.line.factory import Factory
 from linewright.line.facts import Accepted, Dropped, Finished, Forgotten
 from linewright.line.file.factory_file import read_factory_file
 from linewright.line.file.retention import before, kept_of, log_before
-from linewright.line.maintenance.problem import Problem, problem_in_words, problem_of
-from linewright.line.maintenance.references import needs_of
+from linewright.line.holdings.references import needs_of
+from linewright.line.problem import Problem, problem_in_words, problem_of
 from linewright.line.record.archive_log import seal_next
 from linewright.line.record.chained_files import end_of_changes
 from linewright.line.record.data.quarantine import reading_of

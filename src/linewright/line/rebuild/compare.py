@@ -35,7 +35,7 @@ from linewright.line.facts import (
     Plan,
     ValueDiffers,
 )
-from linewright.line.maintenance.verify import verify_model
+from linewright.line.holdings.results import verify_model
 from linewright.line.rebuild.difference_text import differences_in_words
 from linewright.line.rebuild.isolated_factory import Afresh
 from linewright.line.record.evidence import Evidence, accepted_of, evidence_of

@@ -8,12 +8,14 @@ from msgspec import Meta
 from linewright.errors import RequestError
 from linewright.line.approvals.forget import propose_forgetting
 from linewright.line.factory import Factory
+from linewright.line.holding import Verified
+from linewright.line.holdings.results import verify_model
 from linewright.line.maintenance.backup import BackedUp, make_backup
 from linewright.line.maintenance.doctor import Examined, Needs, examine
 from linewright.line.maintenance.forget import Forgot
 from linewright.line.maintenance.forget import forget as forget_subject
 from linewright.line.maintenance.gc import Freed, collect
-from linewright.line.maintenance.verify import Verified, verify_factory, verify_model
+from linewright.line.maintenance.verify import verify_factory
 from linewright.line.proposals.pending_subject import drop_all_of
 from linewright.line.proposals.rules import forget_rule, is_free
 from linewright.line.record.registry import find_model

@@ -4,16 +4,17 @@ import shlex
 from collections.abc import Iterator
 
 from linewright.interfaces.cli.render.dispatch import renderer
+from linewright.line.maintenance.verify_chain import Followed
+from linewright.line.holding import Verified
 from linewright.line.maintenance.backup import BackedUp
 from linewright.line.maintenance.doctor import Examined
 from linewright.line.maintenance.forget import Forgot
 from linewright.line.maintenance.forget_free_text import INSTRUCTIONS
 from linewright.line.maintenance.forget_outputs import OutputWithout
 from linewright.line.maintenance.gc import Freed
-from linewright.line.maintenance.problem import how_many, in_bytes, problem_in_words
 from linewright.line.maintenance.restore import Restored
 from linewright.line.maintenance.retention import retired_in_words
-from linewright.line.maintenance.verify import Followed, Verified
+from linewright.line.problem import how_many, in_bytes, problem_in_words
 from linewright.operations.care.restore import ApprovalUsed
 from linewright.text.numbers import count
 

@@ -1,14 +1,18 @@
-"""Whether the files of records are what was written, which endpoints read feature views from."""
+"""Records of feature views, which endpoints read them from: they must be what was written."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 from linewright.errors import Corrupt, LinewrightError, Transient
 from linewright.features.facts import RecordsWritten
-from linewright.features.views.records import check_records, files_of_records, records_path
+from linewright.features.views.records import FOLDER, check_records, files_of_records, records_path
 from linewright.line.factory import Factory
-from linewright.line.maintenance.problem import Problem, problem_of
+from linewright.line.holding import Archive, Check, Holding
+from linewright.line.problem import Problem, problem_of
 from linewright.line.release.view_maintenance import views_served
+from linewright.line.views.write_records import records_lock
+from linewright.store.pushed_rows import SOURCE
 from linewright.store.shared_features import are_features_shared
 
 _LOOKS = 3
@@ -16,8 +20,26 @@ _LOOKS = 3
 _AGAIN = "linewright up writes them again, or a run of the line"
 
 
-def check_feature_records(factory: Factory) -> Iterator[Problem]:
-    """Check each byte of each file of records, compare its digest with the record, and tell of those that a serving model needs and that are missing."""
+class ViewRecords(Holding):
+    """Records of feature views, a file for each view as a model has learned it."""
+
+    name = "records of feature views"
+    files = (f"{FOLDER}/*",)
+    kept = rf"{FOLDER}/{SOURCE}-[0-9a-f]{{12}}\.records"
+
+    def verify(self, check: Check) -> None:
+        """Check each byte, compare the digest with the record, and note records that a serving model needs and that are missing."""
+        check.guarded(lambda: check.problems.extend(_wrong_records(check.factory)))
+
+    def back_up(self, factory: Factory, archive: Archive) -> None:
+        """Copy them as the copied record says they are."""
+        if os.access(factory.state, os.W_OK):  # where nobody can write, nobody replaces them either
+            archive.hold(records_lock(factory))
+        for path in files_of_records(factory.state):
+            archive.add(path)
+
+
+def _wrong_records(factory: Factory) -> Iterator[Problem]:
     paths = set(files_of_records(factory.state))
     needed = {
         records_path(factory.state, facts)

@@ -9,7 +9,7 @@ import msgspec
 from linewright.errors import LinewrightError
 from linewright.line.factory import Factory
 from linewright.line.facts import Accepted, Declared, Dropped, Finished, Forgotten
-from linewright.line.maintenance.problem import Problem
+from linewright.line.problem import Problem
 from linewright.line.retention.dropped import Gone
 from linewright.model.facts import Certificate, Registered
 from linewright.release.facts import Deployed, Halted, Promoted, Refused, RolledBack, Withdrawn

@@ -7,7 +7,8 @@ import msgspec
 
 from linewright.errors import Corrupt, Transient
 from linewright.line.factory import Factory
-from linewright.line.maintenance.problem import OLDER, PUT_BACK, Problem, guarded
+from linewright.line.holding import Check, Holding, References
+from linewright.line.problem import OLDER, PUT_BACK, Problem
 from linewright.release.facts import Serving
 from linewright.release.halt_file import is_pending, may_answer
 from linewright.release.promotion import recorded
@@ -20,24 +21,34 @@ _MOVES_S = 0.5
 """Between the move of a line and the file that endpoints follow there is much less."""
 
 
-def check_serving_files(factory: Factory) -> Iterator[list[Problem]]:
-    """Compare the serving file of each line with the record; give the problems of each line."""
-    for line in factory.metadata.lines():
-        problems: list[Problem] = []
-        found = guarded(problems, lambda line=line: _difference(factory, line))
-        if found is not None and found[1] == Transient.exit_code:
-            time.sleep(_MOVES_S)  # whoever moved the line just now may be about to write the file
-            found = guarded(problems, lambda line=line: _difference(factory, line))
-        if found is not None:
-            what, code = found
-            where = str(line_path(factory.serving, line, ".json"))
-            again = "start `linewright up` (anew): it writes the file first"
-            problems.append(
-                Problem(
-                    what=what, where=where, next=OLDER if what.endswith(PUT_BACK) else again, exit_code=code
+class ServingFiles(Holding):
+    """Which model answers for a line and whether it may: `LINE.json`, `LINE.go`."""
+
+    name = "serving files"
+    files = ("serving/*",)
+
+    def verify(self, check: Check) -> None:
+        """Compare the file of each line with the record."""
+        factory = check.factory
+        for line in factory.metadata.lines():
+            found = check.guarded(lambda line=line: _difference(factory, line))
+            if found is not None and found[1] == Transient.exit_code:
+                time.sleep(_MOVES_S)  # whoever moved the line just now may be about to write the file
+                found = check.guarded(lambda line=line: _difference(factory, line))
+            if found is not None:
+                what, code = found
+                where = str(line_path(factory.serving, line, ".json"))
+                after = (
+                    OLDER
+                    if what.endswith(PUT_BACK)
+                    else "start `linewright up` (anew): it writes the file first"
                 )
-            )
-        yield problems
+                check.problems.append(Problem(what=what, where=where, next=after, exit_code=code))
+
+    def references(self, asked: References) -> Iterator[str]:
+        """Give what they say."""
+        for path in asked.factory.serving.glob("*.json"):
+            yield path.read_text()
 
 
 def _difference(factory: Factory, line: str) -> tuple[str, int] | None:
