@@ -23,7 +23,6 @@ from linewright.data.profile.roles import GivenRoles
 from linewright.errors import Corrupt, NotFound, RequestError, SpecError, Transient
 from linewright.interfaces.cli.render.dispatch import result_text
 from linewright.interfaces.http.replies import Reply, SqliteReplies
-from linewright.line.maintenance.verify_chain import verify_chain
 from linewright.line.factory import Factory
 from linewright.line.facts import Accepted, Forgotten
 from linewright.line.loop.worker import Tending
@@ -32,6 +31,7 @@ from linewright.line.maintenance.forget import forget, resume
 from linewright.line.maintenance.gc import collect
 from linewright.line.maintenance.restore import restore_backup
 from linewright.line.maintenance.verify import verify_factory
+from linewright.line.maintenance.verify_chain import verify_chain
 from linewright.line.new.write import new_line
 from linewright.line.predict.batch import predict_file
 from linewright.line.predict.label_file import hand_in

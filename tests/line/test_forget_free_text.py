@@ -10,12 +10,12 @@ import pytest
 
 from linewright.features.facts import Encoder
 from linewright.interfaces.cli.render.dispatch import result_text
-from linewright.line.maintenance.verify_chain import verify_chain
 from linewright.line.factory import Factory
 from linewright.line.maintenance.backup import make_backup
 from linewright.line.maintenance.forget import forget, resume
 from linewright.line.maintenance.gc import collect
 from linewright.line.maintenance.verify import verify_factory
+from linewright.line.maintenance.verify_chain import verify_chain
 from linewright.model.facts import Calibration, Package
 from linewright.operations.changes.halt import halt
 from linewright.operations.lines.history import history

@@ -13,7 +13,6 @@ import pytest
 
 from linewright.errors import Corrupt, NotFound, SpecError
 from linewright.interfaces.cli.render.dispatch import result_text
-from linewright.line.maintenance.verify_chain import verify_chain
 from linewright.line.check.report import check_line
 from linewright.line.factory import Factory
 from linewright.line.facts import Accepted, Dropped, Finished
@@ -25,6 +24,7 @@ from linewright.line.maintenance.backup import make_backup
 from linewright.line.maintenance.gc import collect, retire_now
 from linewright.line.maintenance.restore import restore_backup
 from linewright.line.maintenance.verify import verify_factory
+from linewright.line.maintenance.verify_chain import verify_chain
 from linewright.line.rebuild.compare import require_whole
 from linewright.line.record.archive_log import seal_next
 from linewright.line.record.checkpoint import checkpoint

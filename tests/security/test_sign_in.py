@@ -23,8 +23,8 @@ from served import HASH, PASSWORD, SITE, START, Served, sign_in
 from linewright.errors import Corrupt, Denied, LinewrightError, NotFound, RequestError, TooMany
 from linewright.interfaces.cli.login import log_in
 from linewright.interfaces.cli.saved_sessions import Login, forget, keep, origin_of, token_for
-from linewright.line.maintenance.verify_chain import verify_chain
 from linewright.line.factory import Factory
+from linewright.line.maintenance.verify_chain import verify_chain
 from linewright.operations.care.maintenance import backup
 from linewright.operations.care.restore import restore
 from linewright.operations.people.invitations import member_invite

@@ -22,11 +22,11 @@ from linewright.errors import Corrupt
 from linewright.interfaces.cli import _open_factory
 from linewright.interfaces.cli.build import run
 from linewright.interfaces.cli.render.dispatch import result_text
-from linewright.line.maintenance.verify_chain import verify_chain
 from linewright.line.factory import Factory
 from linewright.line.maintenance.backup import make_backup
 from linewright.line.maintenance.restore import restore_backup
 from linewright.line.maintenance.verify import verify_factory
+from linewright.line.maintenance.verify_chain import verify_chain
 from linewright.line.predict.batch import predict_file
 from linewright.line.predict.label_file import hand_in
 from linewright.line.problem import problem_in_words

@@ -15,7 +15,6 @@ from pathlib import Path
 import msgspec
 import pytest
 from every_state import HER, LATER, LINE, OTHER, SOURCE, make_every_state, send, sent_rows, somebody
-from linewright.line.holdings.chained import AnnotationFiles
 
 from linewright.errors import Corrupt
 from linewright.features.facts import RecordsWritten, ViewFacts
@@ -24,6 +23,7 @@ from linewright.line.factory import Factory
 from linewright.line.facts import Forgotten
 from linewright.line.file.line_tags import keep_tags
 from linewright.line.file.view_file import read_view
+from linewright.line.holdings.chained import AnnotationFiles
 from linewright.line.maintenance.backup import make_backup
 from linewright.line.maintenance.forget import forget, resume
 from linewright.line.maintenance.restore import restore_backup

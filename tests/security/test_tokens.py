@@ -14,9 +14,9 @@ import commands
 import pytest
 
 from linewright.errors import BackendError, Conflict, Corrupt, Denied, NotFound, RequestError, Unauthenticated
-from linewright.line.maintenance.verify_chain import verify_chain
 from linewright.line.factory import Factory
 from linewright.line.file.factory_file import read_factory_file
+from linewright.line.maintenance.verify_chain import verify_chain
 from linewright.operations.care.maintenance import backup
 from linewright.operations.care.restore import restore
 from linewright.operations.people.members import member_add, member_list, member_remove, member_role

@@ -14,7 +14,6 @@ from pathlib import Path
 import polars as pl
 import pytest
 from databases import at_postgres, share_features
-from linewright.line.holdings.chained import SentRows
 
 from linewright.client import Client
 from linewright.data.read.reader import fingerprint
@@ -22,6 +21,7 @@ from linewright.data.read.source import read_source
 from linewright.data.spec import PushSource
 from linewright.errors import RequestError
 from linewright.line.factory import Factory
+from linewright.line.holdings.chained import SentRows
 from linewright.line.maintenance.backup import make_backup
 from linewright.line.maintenance.restore import restore_backup
 from linewright.line.runs.execute import execute_inline

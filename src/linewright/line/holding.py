@@ -99,11 +99,11 @@ class Check:
 
 
 class References(NamedTuple):
-    """What is asked of references to artifacts."""
+    """A question for references to artifacts."""
 
     factory: Factory
     wanted: Collection[str]
-    """Digests that nothing has named so far; where there are none, a holding need not compute its references."""
+    """Digests that nothing has named so far; if none is left, a holding need not compute its references."""
     planned: Collection[str] = ()
     """Results whose rows are kept no longer, and of which no event says so yet: their cells name nothing."""
     in_packages: bool = True
@@ -141,7 +141,7 @@ class Archive(Protocol):
         ...
 
     def add_record(self, *paths: Path) -> None:
-        """Add a copy of the record and others in one instant, and let go of the locks that are held until then."""
+        """Add a copy of the record and others in one instant, and release the locks that are held until then."""
         ...
 
     def hold(self, lock: AbstractContextManager[object]) -> None:
@@ -152,19 +152,19 @@ class Archive(Protocol):
 class Holding:
     """Something that keeps bytes or rows in the state of a factory.
 
-    One that keeps something new is a subclass and a row in the table `linewright.line.holdings.table`. Whatever has no method of its own
+    One that keeps something new is a subclass and a row in the table `linewright.line.holdings.table`. One that overrides no method
     keeps nothing that others rely on: it is computed or read again.
     """
 
     name: ClassVar[str]
-    """What it is called, in the plural where it keeps many."""
+    """What it is called, in the plural if it keeps many."""
     files: ClassVar[tuple[str, ...]]
     """Patterns of its files, below the state. Each file of a state belongs to one holding."""
     kept: ClassVar[str] = ""
-    """Regular expression of the files that a backup has of it, below the state; empty where a backup has none."""
+    """Regular expression of its files that a backup has, below the state; empty if a backup has none."""
 
     def claims(self, name: str) -> bool:
-        """Return whether a file is one of its own, by its path below the state."""
+        """Return whether a file belongs to it, by its path below the state."""
         return any(fnmatchcase(name, pattern) for pattern in self.files)
 
     def read(self, check: Check) -> None:
@@ -188,13 +188,13 @@ class Holding:
 
 
 class Databases(Holding):
-    """A holding in SQLite files of its own, with one schema.
+    """A holding in SQLite files with one schema.
 
     Its schema is checked, so that nothing in a file acts by itself, and so are its pages.
     """
 
     is_proved: ClassVar[bool] = False
-    """Whether the record proves its content, so that pages need no check of their own."""
+    """Whether the record proves its content, so that pages need no separate check."""
 
     def databases(self, state: Path) -> Sequence[Path]:
         """Return the files that are there, sorted."""
@@ -202,7 +202,7 @@ class Databases(Holding):
         return sorted(path for path in found if path.is_file())
 
     def schema(self, database: sqlite3.Connection) -> frozenset[Part] | None:
-        """Return the schema that our code gives such a file; `None` where a library makes it: tables and indexes of plain columns."""
+        """Return the schema that our code gives such a file; `None` if a library makes it: tables and indexes of plain columns."""
         del database
 
     def strange_in(self, path: Path) -> list[str]:

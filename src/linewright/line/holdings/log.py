@@ -1,4 +1,4 @@
-"""Prediction logs, the copies of rows that candidates answered, and labels: what was logged and handed in, as far as record and checkpoints say."""
+"""Prediction logs, logs of trials and labels: compared with the record and its checkpoints."""
 
 import os
 import sqlite3
@@ -93,13 +93,13 @@ class PredictionLogs(Holding):
 
 
 class ShadowLogs(Holding):
-    """Copies of rows that candidates answered and nobody got; they can be answered again."""
+    """Predictions of candidates in a trial, which no client got; they can be made again."""
 
     name = "answers of trials"
     files = ("shadow/*",)
 
     def verify(self, check: Check) -> None:
-        """Require that each was answered by a model of its line."""
+        """Require that a model of its line made each."""
         for folder in sorted(check.factory.state.glob("shadow/*/*")):
             check.problems += _check_copies(check.factory, folder)
 

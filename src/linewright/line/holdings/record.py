@@ -1,4 +1,4 @@
-"""The record: events in a chain, the results that they refer to, the models and pointers of lines, and the head that is kept beside it."""
+"""The record: events in a chain, the results that they refer to, the models and pointers of lines, and the head of the chain in a file."""
 
 import sqlite3
 from collections.abc import Iterable, Iterator
@@ -87,7 +87,7 @@ class RecordHolding(Databases):
         archive.add_record(*(path for name in names if (path := factory.state / name).is_file()))
 
     def restored(self, state: Path) -> Iterator[str]:
-        """Require names of lines where the record has lines."""
+        """Require that each line has a name that a line can have."""
         strange = list(super().restored(state))
         yield from strange
         if not strange and (state / METADATA).is_file():

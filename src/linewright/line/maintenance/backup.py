@@ -138,7 +138,7 @@ class _Archive:
             self._add_copy(path, self._scratch / path.name)
 
     def add_record(self, *paths: Path) -> None:
-        """Add a copy of the record and others in one instant, and let go of the locks that are held until then."""
+        """Add a copy of the record and others in one instant, and release the locks that are held until then."""
         self._factory.report(Progress(step="backup", says="copying the record and the labels"))
         copy_databases(paths, self._scratch)
         self._held.close()
@@ -158,8 +158,8 @@ class _Archive:
         self._document(SUMS, Sums(files=self.files, blobs=self.blobs, head=self.head))
         self._tar.close()
 
-    def let_go(self) -> None:
-        """Let go of the locks that are still held: it was broken off."""
+    def release(self) -> None:
+        """Release the locks that are still held: it was broken off."""
         self._held.close()
 
     @property
@@ -284,7 +284,7 @@ def _write(factory: Factory, draft: Path, scratch: Path) -> BackedUp:
             for one in holdings():
                 one.back_up(factory, archive)
         finally:
-            archive.let_go()
+            archive.release()
         archive.close()
         file.flush()
         os.fsync(file.fileno())

@@ -14,8 +14,8 @@ from linewright.line.audit.export import Entry, Sought, entries, newest_entries,
 from linewright.line.audit.key import make_key, open_key
 from linewright.line.audit.proof import read_checkpoints, read_public_key
 from linewright.line.audit.signed_note import PublicKey
-from linewright.line.maintenance.verify_chain import Followed, verify_chain
 from linewright.line.factory import Factory
+from linewright.line.maintenance.verify_chain import Followed, verify_chain
 from linewright.line.personal import VIEW_PERSONAL, hidden_anywhere
 from linewright.operations.declaration.declare import operation
 from linewright.operations.declaration.parameter import instant_of

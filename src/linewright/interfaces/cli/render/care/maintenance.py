@@ -4,7 +4,6 @@ import shlex
 from collections.abc import Iterator
 
 from linewright.interfaces.cli.render.dispatch import renderer
-from linewright.line.maintenance.verify_chain import Followed
 from linewright.line.holding import Verified
 from linewright.line.maintenance.backup import BackedUp
 from linewright.line.maintenance.doctor import Examined
@@ -14,6 +13,7 @@ from linewright.line.maintenance.forget_outputs import OutputWithout
 from linewright.line.maintenance.gc import Freed
 from linewright.line.maintenance.restore import Restored
 from linewright.line.maintenance.retention import retired_in_words
+from linewright.line.maintenance.verify_chain import Followed
 from linewright.line.problem import how_many, in_bytes, problem_in_words
 from linewright.operations.care.restore import ApprovalUsed
 from linewright.text.numbers import count
