@@ -1,6 +1,6 @@
-"""Charts: values that say what is shown, and functions that draw, list or specify them.
+"""Charts: values that say what is shown, and functions that draw or list them.
 
-`to_svg` draws, `to_html` adds title and table, `to_table` lists, `to_csv` and `to_spec` (Vega-Lite) are for those who go on with the data.
+`to_svg` draws, `to_html` adds title and table, `to_table` lists, `to_csv` is for those who go on with the data.
 """
 
 from linewright.charts.data import Table, rows_to_csv, to_csv, to_table
@@ -28,7 +28,6 @@ from linewright.charts.kinds import (
 )
 from linewright.charts.page import to_html
 from linewright.charts.svg import to_svg
-from linewright.charts.vega import to_spec
 
 __all__ = [
     "Axis",
@@ -55,7 +54,6 @@ __all__ = [
     "rows_to_csv",
     "to_csv",
     "to_html",
-    "to_spec",
     "to_svg",
     "to_table",
 ]

@@ -1,4 +1,4 @@
-"""The data behind a chart: one row for each mark, as a table for people, as CSV and for specs."""
+"""The data behind a chart: one row for each mark, as a table for people and as CSV."""
 
 import csv
 import io
@@ -29,7 +29,7 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")  #
 
 
 class Column(NamedTuple):
-    """A column of the data: its field in specs, its heading, and the axis of its numbers."""
+    """A column of the data: its field, its heading, and the axis of its numbers."""
 
     field: str
     heading: str
@@ -60,7 +60,7 @@ def to_table(chart: Chart) -> Table:
     >>> to_table(BarChart(title="age matters", axis=Axis(label="gain"), bars=bars, names="column"))
     Table(headings=('column', 'gain', 'interval, low', 'interval, high'), rows=[('age', '0.412', '0.3', '0.5'), ('sex', 'no value', '', '')])
     """
-    data = data_of(chart)
+    data = _data_of(chart)
     return Table(
         tuple(column.heading for column in data.columns),
         [
@@ -80,7 +80,7 @@ def to_csv(chart: Chart) -> str:
     >>> to_csv(chart).splitlines()
     ['name,gain', "'=1+1,-0.125"]
     """
-    data = data_of(chart)
+    data = _data_of(chart)
     return rows_to_csv([column.heading for column in data.columns], data.rows)
 
 
@@ -96,12 +96,12 @@ def rows_to_csv(headings: Iterable[str], rows: Iterable[Iterable[Value]]) -> str
     writer = csv.writer(out)
     writer.writerow([_harmless(heading) for heading in headings])
     for row in rows:
-        writer.writerow([_harmless(value) if isinstance(value, str) else plain(value) for value in row])
+        writer.writerow([_harmless(value) if isinstance(value, str) else _plain(value) for value in row])
     return out.getvalue()
 
 
-def plain(value: Value) -> str | float | None:
-    """Return a value as JSON and CSV hold it: times as ISO 8601 in UTC."""
+def _plain(value: Value) -> str | float | None:
+    """Return a value as CSV holds it: times as ISO 8601 in UTC."""
     if isinstance(value, datetime):
         return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
     return value.isoformat() if isinstance(value, date) else value
@@ -119,7 +119,7 @@ def _cell(value: Value, column: Column) -> str:
     return at_text(value) if isinstance(value, date) else value_text(value, column.axis)
 
 
-def data_of(chart: Chart) -> Data:
+def _data_of(chart: Chart) -> Data:
     """Return the data of a chart; columns of intervals and rows are there if some mark has them."""
     match chart:
         case LineChart():

@@ -8,14 +8,14 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from functools import cache
 from importlib.resources import files
-from typing import Any, Literal
+from typing import Any
 from urllib.parse import quote
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, pass_context
 from jinja2.runtime import Context
 from markupsafe import Markup, escape
 
-from linewright.charts import Chart, rows_to_csv, to_csv, to_html, to_spec
+from linewright.charts import Chart, rows_to_csv, to_csv, to_html
 from linewright.interfaces.console import charts
 from linewright.interfaces.console.fields import name_of, view_of, words_of
 from linewright.interfaces.console.page import Rows
@@ -198,15 +198,15 @@ def term(word: str, shown: str = "") -> Markup:
 
 @pass_context
 def chart(context: Context, shown: Chart) -> Markup:
-    """Draw a chart, with the table behind it and links to its data and its Vega-Lite specification."""
+    """Draw a chart, with the table behind it and a link to its data."""
     number, here = len(context["charts"]), context["here"]
     context["charts"].append(shown)
     place = f"{here}{'&' if '?' in here else '?'}data="
-    links = Markup(
-        '<p class="soft"><a href="{0}{1}.csv" data-plain>{2}</a> <a href="{0}{1}.json" data-plain>{3}</a></p>'
-    ).format(place, number, translate("Data as CSV"), translate("Vega-Lite"))
+    link = Markup('<p class="soft"><a href="{}{}.csv" data-plain>{}</a></p>').format(
+        place, number, translate("Data as CSV")
+    )
     made = Markup(to_html(shown, summary=translate("Table")))  # noqa: S704 -- each text of it is escaped there
-    return made if context["saves"] else made + links
+    return made if context["saves"] else made + link
 
 
 @pass_context
@@ -219,13 +219,9 @@ def download(context: Context, rows: Rows, address: str, text: str) -> Markup:
     return Markup('<a href="{}{}data={}.csv" data-plain>{}</a>').format(address, joint, number, text)
 
 
-def data_of(shown: Chart | Rows, kind: Literal["csv", "json"]) -> tuple[bytes, str]:
-    """Return the data of a chart, or its Vega-Lite specification, and the media type; of rows there is CSV alone."""
-    if isinstance(shown, Rows):
-        return rows_to_csv(shown.headings, shown.rows).encode(), "text/csv; charset=utf-8"
-    if kind == "csv":
-        return to_csv(shown).encode(), "text/csv; charset=utf-8"
-    return json.dumps(to_spec(shown)).encode(), "application/json"
+def data_of(shown: Chart | Rows) -> str:
+    """Return the data of a chart, or rows, as CSV."""
+    return rows_to_csv(shown.headings, shown.rows) if isinstance(shown, Rows) else to_csv(shown)
 
 
 @cache

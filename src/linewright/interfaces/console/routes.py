@@ -316,14 +316,13 @@ class Console:
         return route, Request({**request.scope, **at}, request.receive), values
 
     def _data_of(self, charts: list[Any], wanted: str, page: str) -> Response:
-        """Return a chart of a page as data: ``0.csv`` is the table behind the first, ``0.json`` its Vega-Lite specification."""
+        """Return a chart of a page as data: ``0.csv`` is the table behind the first."""
         number, _, kind = wanted.partition(".")
-        if not number.isdecimal() or int(number) >= len(charts) or kind not in {"csv", "json"}:
-            allowed = f"a number below {len(charts)}, then .csv or .json"
+        if not number.isdecimal() or int(number) >= len(charts) or kind != "csv":
+            allowed = f"a number below {len(charts)}, then .csv"
             raise NotFound("this page has no such chart", where="data", found=wanted[:80], allowed=allowed)
-        body, media = self._render.data_of(charts[int(number)], kind)
-        headers = {"content-disposition": f"attachment; filename={page}-{number}.{kind}"}
-        return Response(body, headers=headers, media_type=media)
+        headers = {"content-disposition": f"attachment; filename={page}-{number}.csv"}
+        return Response(self._render.data_of(charts[int(number)]), headers=headers, media_type="text/csv")
 
     async def refused(self, error: LinewrightError, request: Request, identity: Identity | None) -> Response:
         """Show what went wrong, as a page."""
