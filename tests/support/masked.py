@@ -12,9 +12,9 @@ from linewright.store.clock import user
 _ID = re.compile(
     r"(?:sha256:)?\b(?P<digest>[0-9a-f]{64})\b"
     r"|\b(?P<uuid>[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})\b"
-    r"|(?P<secret>\blw[a-z]*_[A-Za-z0-9_-]{20,})"
     r"|(?<![\w.])(?P<short>[0-9a-f]{12}|[0-9a-f]{8})(?![\w.])"
 )
+_SECRET = re.compile(r"(?P<secret>\blw[a-z]*_[A-Za-z0-9_-]{20,})")
 _TIME = re.compile(
     r"\b(?P<day>20\d\d-\d\d-\d\d)(?:[T ]\d\d:?\d\d(?::?\d\d(?:\.\d+)?)?)?(?P<zone>Z|\+00:00| UTC)?"
 )
@@ -42,9 +42,12 @@ class Masks:
 
     def text(self, text: str, places: Mapping[str, str]) -> str:
         """Mask a text, and paths and other words in it by what stands for them."""
+        text = _SECRET.sub(self._id, text)  # one may hold the name of the machine by chance
         names = {**places, user(): "<user>", socket.gethostname(): "<host>"}
         for old in sorted(names, key=len, reverse=True):
-            text = text.replace(old, names[old])
+            text = re.sub(
+                rf"(?<![A-Za-z0-9]){re.escape(old)}(?![A-Za-z0-9])", lambda _, new=names[old]: new, text
+            )
         for pattern, new in _AMOUNTS:
             text = pattern.sub(new, text)
         text = _ID.sub(self._id, text)
@@ -52,8 +55,8 @@ class Masks:
         return _FLOAT.sub(_rounded, text)
 
     def _id(self, found: re.Match[str]) -> str:
-        text = found.group("uuid") or found.group("secret") or found.group("digest") or found.group("short")
-        key = text[:_SHORT] if found.group("digest") else text
+        text = next(one for one in found.groups() if one is not None)
+        key = text[:_SHORT] if found.lastgroup == "digest" else text
         return self._ids.setdefault(key, f"<id {len(self._ids) + 1}>")
 
     def _time(self, found: re.Match[str]) -> str:

@@ -53,7 +53,7 @@ VARIES: Mapping[str, tuple[str, ...]] = {
     "run-steps": (r"(?:computed|done) +([\d.]+) s", r'"seconds": ([\d.]+)'),
     "runs": (r"([\d.]+) s, <amount> CPU s",),
     "sources": (r'"seconds": ([\d.]+)', r"( +[\d.]+)  <id \d+>  others"),
-    "status": (r'"free_bytes": (\d+)', r'"full_in_h": ([\d.e+]+)'),
+    "status": (r'"free_bytes": (\d+)', r'"growth_bytes_per_hour": ([\d.e+]+)', r'"full_in_h": ([\d.e+]+)'),
     "audit key": (r'linewright/([^"\n]+)',),
 }
 """What differs from run to run in what an operation says, beside what `masked` knows: the group of each pattern."""
