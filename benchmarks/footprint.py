@@ -1,11 +1,12 @@
 """What it costs to start: CPU seconds, wall seconds and peak memory of whole processes, median of five.
 
-    python benchmarks/footprint.py
+    python benchmarks/footprint.py [--peers PYTHON]
 
-Beside each figure of ours stands what a user would start instead, in the same run.
+Beside each figure of ours stands what a user would start instead, in the same run, if PYTHON (default: this one) has it; see
+`benchmarks/peers.txt`.
 """
 
-import importlib.util
+import argparse
 import os
 import statistics
 import subprocess
@@ -95,8 +96,14 @@ def ready(state: Path) -> bool:
         return False
 
 
+PEERS = ("fastapi, onnxruntime", "mlflow")
+"""What is imported in place of ours; the first is what the CPU of each is compared with."""
+
+
 def main() -> None:
-    python = sys.executable
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--peers", default=sys.executable)
+    peers, python = parser.parse_args().peers, sys.executable
     rows = [
         ("python -c pass", cost([python, "-c", "pass"])),
         ("import linewright", cost([python, "-c", "import linewright"])),
@@ -104,18 +111,20 @@ def main() -> None:
         ("import linewright.serve", cost([python, "-c", "import linewright.serve"])),
         ("import linewright.serve.http.server", cost([python, "-c", "import linewright.serve.http.server"])),
         ("import linewright.serve.workers", cost([python, "-c", "import linewright.serve.workers"])),
-        ("import fastapi, onnxruntime", cost([python, "-c", "import fastapi, onnxruntime"])),
     ]
-    if importlib.util.find_spec("mlflow"):
-        rows.append(("import mlflow", cost([python, "-c", "import mlflow"])))
+    for packages in PEERS:
+        imports = [peers, "-c", f"import {packages}"]
+        if subprocess.run(imports, check=False, capture_output=True).returncode == 0:
+            rows.append((f"import {packages}", cost(imports)))
     with served() as state:
         costs = [endpoint_cost(state) for _ in range(ROUNDS)]
         rows.append(("endpoint with one model, to its first ready answer", median(costs)))
-    by_hand = dict(rows)["import fastapi, onnxruntime"].cpu
+    by_hand = dict(rows).get(f"import {PEERS[0]}")
     print("| what | CPU s | wall s | peak MB | CPU, of fastapi + onnxruntime |")
     print("|---|---:|---:|---:|---:|")
     for name, (cpu, wall, megabytes) in rows:
-        print(f"| {name} | {cpu:.2f} | {wall:.2f} | {megabytes:.0f} | {cpu / by_hand:.2f} |")
+        share = f"{cpu / by_hand.cpu:.2f}" if by_hand else ""
+        print(f"| {name} | {cpu:.2f} | {wall:.2f} | {megabytes:.0f} | {share} |")
 
 
 if __name__ == "__main__":

@@ -265,11 +265,12 @@ def contestants(made: Made, python: str) -> Iterator[Contestant]:
     port = free_port()
     ours = [sys.executable, "-m", "linewright.serve", str(made.state), "127.0.0.1", str(port)]
     yield Contestant("linewright", ours, port, "/v1/lines/bench/predict")
-    port = free_port()
-    yield Contestant(
-        "fastapi + onnxruntime by hand", [python, "-c", BY_HAND, str(port), others], port, "/predict"
-    )
-    if has(python, "pandas"):
+    if has(python, "fastapi"):
+        port = free_port()
+        yield Contestant(
+            "fastapi + onnxruntime by hand", [python, "-c", BY_HAND, str(port), others], port, "/predict"
+        )
+    if has(python, "fastapi") and has(python, "pandas"):
         port = free_port()
         yield Contestant(
             "fastapi + pandas by hand", [python, "-c", PANDAS, str(port), others], port, "/predict"

@@ -9,7 +9,7 @@ from small import LINE, make_factory
 import linewright
 from linewright.operations import OPERATIONS
 
-COMPUTES = ["scipy", "sklearn", "lightgbm", "xgboost", "onnx", "skl2onnx", "dbos", "pandas", "fastapi"]
+COMPUTES = ["scipy", "sklearn", "lightgbm", "xgboost", "onnx", "skl2onnx", "dbos", "pandas", "starlette"]
 """Packages that only a training, a monitor or a server needs."""
 
 
@@ -48,7 +48,7 @@ def test_importing_linewright_imports_nothing_heavy():
         "sklearn",
         "xgboost",
         "typer",
-        "fastapi",
+        "starlette",
         "numpy",
     }
     code = f"import sys, linewright; print(sorted({heavy!r} & set(sys.modules)))"

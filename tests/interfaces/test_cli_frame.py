@@ -33,7 +33,7 @@ HEAVY = {
     "polars",
     "pyarrow",
     "pydantic",
-    "fastapi",
+    "starlette",
     "dbos",
     "lightgbm",
     "xgboost",

@@ -13,7 +13,7 @@ from typing import Any
 
 import httpx
 import pytest
-from fastapi import FastAPI
+from starlette.applications import Starlette
 
 from linewright.interfaces.cli.build import run
 from linewright.interfaces.http.app import ControlApp, control_app
@@ -382,15 +382,15 @@ def test_a_route_without_a_right_stops_the_start():
 
 
 def _with_a_forgotten_route() -> None:
-    before = FastAPI.add_api_route
+    before = Starlette.add_route
 
     def add(self: Any, path: str, *given: Any, **named: Any) -> None:
         before(self, path, *given, **named)
-        if path == "/":
+        if path == "/openapi.json":
             before(self, "/forgotten", *given, **named)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(FastAPI, "add_api_route", add)
+        patch.setattr(Starlette, "add_route", add)
         control_app(lambda _: nullcontext(None), {}, authenticator=Authenticator("x"))
 
 

@@ -22,7 +22,7 @@ HEAVY = [
     "sqlalchemy",
     "alembic",
     "pydantic",
-    "fastapi",
+    "starlette",
     "dbos",
     "onnx",
     "jinja2",

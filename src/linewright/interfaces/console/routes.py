@@ -16,8 +16,9 @@ from urllib.parse import parse_qs, quote, unquote, urlencode, urlsplit
 import msgspec
 from anyio import CapacityLimiter
 from anyio.to_thread import run_sync
-from fastapi import FastAPI, Request, Response
-from starlette.responses import StreamingResponse
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
 
 from linewright.errors import (
     Denied,
@@ -206,16 +207,14 @@ class Console:
         is_page = method == "GET" and any(each.entry.path == path for each in self.routes)
         return is_page or (method, path) == ("POST", f"{DO}{{operation}}")
 
-    def add_to(self, app: FastAPI) -> None:
+    def add_to(self, app: Starlette) -> None:
         """Add the routes; that of ``/`` is left to who answers programs there."""
         for path in OPEN_FILES:
-            app.add_api_route(path, self._file, methods=["GET"], include_in_schema=False)
+            app.add_route(path, self._file, methods=["GET"])
         for route in self.routes:
             if route.entry.path != "/":
-                app.add_api_route(
-                    route.entry.path, partial(self.show, route), methods=["GET"], include_in_schema=False
-                )
-        app.add_api_route(f"{DO}{{operation}}", self._do, methods=["POST"], include_in_schema=False)
+                app.add_route(route.entry.path, partial(self.show, route), methods=["GET"])
+        app.add_route(f"{DO}{{operation}}", self._do, methods=["POST"])
 
     async def show_home(self, request: Request) -> Response:
         """Show the page of the whole factory."""
@@ -607,9 +606,9 @@ class Console:
         found = Response(self._render.static(name), media_type=STATIC[name], headers=_FOREVER)
         return _compressed(request, found)
 
-    async def _do(self, operation: str, request: Request) -> Response:
+    async def _do(self, request: Request) -> Response:
         """Run what a form asks for, and go on to the page that it names, or show its own page again."""
-        identity = self._asked_by(request.scope)
+        identity, operation = self._asked_by(request.scope), request.path_params["operation"]
         form: Form | None = None
         try:
             found = self._operation(operation)

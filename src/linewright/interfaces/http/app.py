@@ -5,7 +5,7 @@ import json
 import socket
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from functools import partial
+from functools import cached_property, partial
 from http import HTTPStatus
 from pathlib import Path
 from threading import Event
@@ -16,8 +16,10 @@ import msgspec
 import uvicorn
 from anyio import CapacityLimiter
 from anyio.to_thread import run_sync
-from fastapi import FastAPI, Request, Response
+from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
@@ -25,7 +27,13 @@ from linewright import __version__
 from linewright.errors import LinewrightError, NotFound, RequestError, Transient, panics_explained
 from linewright.interfaces.console.routes import CarryOut, Console, is_for_people
 from linewright.interfaces.http.client_files import Files, Staged
-from linewright.interfaces.http.describe import RESPONSES, components, route_of, route_of_files, route_outside
+from linewright.interfaces.http.describe import (
+    DescribedRoute,
+    document,
+    route_of,
+    route_of_files,
+    route_outside,
+)
 from linewright.interfaces.http.expensive import Bug, Expensive
 from linewright.interfaces.http.guard import Guard, Routes, asked_by, identify, note_refused
 from linewright.interfaces.http.metrics import PATH, metrics_route
@@ -50,6 +58,7 @@ OpenFactory = Callable[[Identity], AbstractContextManager[Any]]
 """Opens what operations work on, for an identity; called once a request, in a thread, and closed after it."""
 
 _JSON = "application/json"
+_DOCUMENT = "/openapi.json"
 FILES = "/files/{name}"
 """What follows the path of an operation that takes or gives files."""
 _DRAIN_S = 20
@@ -66,8 +75,8 @@ _FIRST = 64
 """Requests at once for what must not wait."""
 
 
-class ControlApp(FastAPI):
-    """FastAPI behind the guard, with an OpenAPI description of the operations."""
+class ControlApp(Starlette):
+    """Starlette behind the guard, with an OpenAPI description of the operations."""
 
     def __init__(
         self,
@@ -82,11 +91,6 @@ class ControlApp(FastAPI):
         console: Console,
     ) -> None:
         super().__init__(
-            title="Linewright control plane",
-            version=__version__,
-            docs_url=None,  # both pages would load scripts from elsewhere
-            redoc_url=None,
-            redirect_slashes=False,
             exception_handlers={
                 LinewrightError: self._refused,
                 HTTPException: self._no_route,
@@ -94,6 +98,8 @@ class ControlApp(FastAPI):
                 Exception: _bug,
             },
         )
+        self.router.redirect_slashes = False
+        self.add_route(_DOCUMENT, self._show_document, methods=["GET"])
         self._operations, self._authenticator, self._console = operations, authenticator, console
         self._relative = bytes if root is None else Relative(root)
         self._replies, self._hosts, self._rate_limit = replies, tuple(hosts), rate_limit or RateLimit(None)
@@ -107,7 +113,7 @@ class ControlApp(FastAPI):
                 self.permissions |= {
                     (method, f"{each.path}{FILES}"): str(each.permission) for method in methods
                 }
-        self.permissions |= {("GET", PATH): "metrics", ("GET", "/openapi.json"): "view"}
+        self.permissions |= {("GET", PATH): "metrics", ("GET", _DOCUMENT): "view"}
 
     def build_middleware_stack(self) -> ASGIApp:
         """Put the guard around everything, so that also an unforeseen error passes through it."""
@@ -187,17 +193,14 @@ class ControlApp(FastAPI):
 
     def openapi(self) -> dict[str, Any]:
         """Return the OpenAPI description, with the schemas of all results."""
-        if not self.openapi_schema:
-            described = super().openapi()
-            schemas = described.setdefault("components", {}).setdefault("schemas", {})
-            schemas.update(components(self._operations))
-            for unused in ("HTTPValidationError", "ValidationError"):  # the framework's own form of errors
-                schemas.pop(unused, None)
-            described["components"]["responses"] = RESPONSES
-            described["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
-            described["security"] = [{"token": []}]
-            self.openapi_schema = described
-        return self.openapi_schema
+        return document(self.routes, self._operations)
+
+    @cached_property
+    def _document(self) -> bytes:
+        return bytes(JSONResponse(self.openapi()).body)
+
+    async def _show_document(self, _: Request) -> Response:
+        return Response(self._document, media_type=_JSON)
 
 
 def control_app(
@@ -267,7 +270,7 @@ def control_app(
         {
             "name": "linewright",
             "version": __version__,
-            "openapi": "/openapi.json",
+            "openapi": _DOCUMENT,
             "operations": [{"method": o.method, "path": o.path, "summary": o.summary} for o in loaded],
         }
     )
@@ -280,27 +283,15 @@ def control_app(
         )
 
     readers, urgent = CapacityLimiter(_READERS), CapacityLimiter(_FIRST)
-    app.add_api_route(
-        "/",
-        show_index,
-        methods=["GET"],
-        summary="List the operations.",
-        response_class=Response,
-        openapi_extra=route_outside("application/json", "text/html", is_open=True),
-    )
-    app.add_api_route(
-        PATH,
-        metrics_route(open_factory),
-        methods=["GET"],
-        summary="Tell how all lines stand, as Prometheus reads it.",
-        response_class=Response,
-        openapi_extra=route_outside("text/plain"),
-    )
+    said = route_outside("show_index__get", "List the operations.", _JSON, "text/html", is_open=True)
+    app.routes.append(DescribedRoute("/", show_index, "GET", said))
+    summary = "Tell how all lines stand, as Prometheus reads it."
+    said = route_outside("answer_metrics_get", summary, "text/plain")
+    app.routes.append(DescribedRoute(PATH, metrics_route(open_factory), "GET", said))
     for each in loaded:
         if each.files and (files is None or expensive is None):
             continue  # a path of this machine is taken from no client
-        app.add_api_route(
-            each.path,
+        answer = (
             # Whoever waits for a run keeps a thread: neither a read nor a rollback may have to wait for that one.
             _apart(each, expensive, app.stopping, files)
             if each.expensive and expensive is not None
@@ -311,14 +302,9 @@ def control_app(
                 root or Path(),
                 urgent,
                 turns=console.turns,
-            ),
-            methods=[each.method],
-            summary=each.summary,
-            description=each.description,
-            operation_id=each.name.replace(" ", "-"),
-            response_class=Response,
-            openapi_extra=route_of(each),
+            )
         )
+        app.routes.append(DescribedRoute(each.path, answer, each.method, route_of(each)))
         if each.files and files is not None:
             _add_files(app, each, files)
     console.add_to(app)
@@ -494,28 +480,16 @@ def _endpoint(
 
 
 def _add_files(app: ControlApp, operation: Operation, files: Files) -> None:
-    async def receive(request: Request, name: str) -> Response:
-        return await files.receive(request, asked_by(request.scope), name)
+    async def receive(request: Request) -> Response:
+        return await files.receive(request, asked_by(request.scope), request.path_params["name"])
 
-    async def send(request: Request, name: str) -> Response:
-        return await files.send(request, asked_by(request.scope), name)
+    async def send(request: Request) -> Response:
+        return await files.send(request, asked_by(request.scope), request.path_params["name"])
 
-    shown = operation.name
-    for method, endpoint, summary in (
-        ("PUT", receive, f"Send a part of a file for {shown}: its bytes, at `offset` of the file `id`."),
-        ("GET", send, f"Take a file that {shown} wrote, by its `id`."),
-    ):
-        if method == "PUT" and not _takes_files(operation):
-            continue
-        app.add_api_route(
-            f"{operation.path}{FILES}",
-            endpoint,
-            methods=[method],
-            summary=summary,
-            operation_id=f"{operation.name.replace(' ', '-')}-{method.lower()}-file",
-            response_class=Response,
-            openapi_extra=route_of_files(method),
-        )
+    path = f"{operation.path}{FILES}"
+    if _takes_files(operation):
+        app.routes.append(DescribedRoute(path, receive, "PUT", route_of_files(operation, "PUT")))
+    app.routes.append(DescribedRoute(path, send, "GET", route_of_files(operation, "GET")))
 
 
 def _takes_files(operation: Operation) -> bool:

@@ -17,9 +17,8 @@ from typing import Any, NamedTuple
 
 import msgspec
 from anyio.to_thread import run_sync
-from fastapi import Request, Response
-from fastapi.responses import StreamingResponse
-from starlette.requests import ClientDisconnect
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response, StreamingResponse
 
 from linewright.errors import Conflict, NotFound, RequestError, Transient
 from linewright.operations.declaration.declare import Operation, to_json

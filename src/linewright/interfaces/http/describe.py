@@ -1,12 +1,16 @@
 """What OpenAPI says of the control plane: each operation's arguments, results and refusals."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
 
+from linewright import __version__
 from linewright.errors import LinewrightError
 from linewright.interfaces.http.client_files import FILE_ID, FILE_NAME, Kept
 from linewright.interfaces.http.expensive import DEADLINE_S, LONG_S
@@ -87,20 +91,50 @@ RESPONSES = {str(status): _response(status, says) for status, says in _REFUSALS.
 """The refusals that routes refer to, by status."""
 
 
-def components(operations: Iterable[Operation]) -> dict[str, Any]:
-    """Return the schemas that the routes refer to, by name."""
+class DescribedRoute(Route):
+    """A route with one method, and what OpenAPI says of it."""
+
+    def __init__(
+        self,
+        path: str,
+        endpoint: Callable[[Request], Awaitable[Response]],
+        method: str,
+        said: Mapping[str, Any],
+    ) -> None:
+        super().__init__(path, endpoint, methods=[method])
+        self.method, self.said = method.lower(), said
+
+
+def document(routes: Iterable[BaseRoute], operations: Iterable[Operation]) -> dict[str, Any]:
+    """Return the whole description."""
+    paths: dict[str, dict[str, Any]] = {}
+    for route in routes:
+        if isinstance(route, DescribedRoute):
+            paths.setdefault(route.path, {})[route.method] = dict(route.said)
     results = [kind for each in operations for kind in each.result_kinds]
-    return _schemas([Problem, *results])[1]
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "Linewright control plane", "version": __version__},
+        "paths": paths,
+        "components": {
+            "schemas": _schemas([Problem, *results])[1],
+            "responses": RESPONSES,
+            "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
+        },
+        "security": [{"token": []}],
+    }
 
 
 def route_of(operation: Operation) -> dict[str, Any]:
-    """Return what OpenAPI says of a route beside its summary."""
+    """Return what OpenAPI says of the route of an operation."""
+    head = {"summary": operation.summary}
+    head |= {"description": operation.description} if operation.description else {}
     kinds = [_schema_of(kind) for kind in operation.result_kinds]
     answers = {
         "200": {"description": "The result.", "content": {_JSON: {"schema": _any_of(kinds)}}},
         **_refusals(sends=operation.writes),
     }
-    time = _time_of(operation)
+    head |= {"operationId": _id_of(operation), "responses": answers, **_time_of(operation)}
     if not operation.writes:
         parameters = [
             {
@@ -112,7 +146,7 @@ def route_of(operation: Operation) -> dict[str, Any]:
             }
             for p in operation.parameters
         ]
-        return {**time, "parameters": parameters, "responses": answers}
+        return {**head, "parameters": parameters}
     body = {
         "type": "object",
         "additionalProperties": False,
@@ -127,11 +161,14 @@ def route_of(operation: Operation) -> dict[str, Any]:
         "description": "The same key with the same body gets the same answer, and is carried out once.",
     }
     return {
-        **time,
+        **head,
         "parameters": [] if operation.secret else [key],
         "requestBody": {"required": True, "content": {_JSON: {"schema": body}}},
-        "responses": answers,
     }
+
+
+def _id_of(operation: Operation) -> str:
+    return operation.name.replace(" ", "-")
 
 
 def _time_of(operation: Operation) -> dict[str, Any]:
@@ -149,20 +186,28 @@ def _time_of(operation: Operation) -> dict[str, Any]:
     return {}
 
 
-def route_of_files(method: str) -> dict[str, Any]:
+def route_of_files(operation: Operation, method: str) -> dict[str, Any]:
     """Return what OpenAPI says of the routes by which clients send and take files."""
 
     def given(name: str, place: str, schema: dict[str, Any], *, required: bool) -> dict[str, Any]:
         return {"name": name, "in": place, "required": required, "schema": schema}
 
     is_sent = method == "PUT"
+    summary = (
+        f"Send a part of a file for {operation.name}: its bytes, at `offset` of the file `id`."
+        if is_sent
+        else f"Take a file that {operation.name} wrote, by its `id`."
+    )
     parameters = [
+        given("name", "path", {"type": "string", "title": "Name"}, required=True),
         given("name", "path", {"type": "string", "pattern": FILE_NAME}, required=True),
         given("id", "query", {"type": "string", "pattern": FILE_ID}, required=not is_sent),
     ]
     content: dict[str, Any] = {_BYTES: {"schema": {"type": "string", "format": "binary"}}}
     answer = {_JSON: {"schema": _inline(Kept)}} if is_sent else content
     said: dict[str, Any] = {
+        "summary": summary,
+        "operationId": f"{_id_of(operation)}-{method.lower()}-file",
         "parameters": parameters,
         "responses": {
             "200": {"description": "The result.", "content": answer},
@@ -175,24 +220,31 @@ def route_of_files(method: str) -> dict[str, Any]:
     return said
 
 
-def route_outside(*kinds: str, is_open: bool = False) -> dict[str, Any]:
+def route_outside(name: str, summary: str, *kinds: str, is_open: bool = False) -> dict[str, Any]:
     """Return what OpenAPI says of a read outside the operations, given the media types of its answer."""
     content: dict[str, Any] = {kind: {"schema": {}} for kind in kinds}
     answers = {
         "200": {"description": "The result.", "content": content},
         **_refusals(sends=False, is_open=is_open),
     }
-    return {"responses": answers, **({"security": []} if is_open else {})}
+    said = {"summary": summary, "operationId": name, "responses": answers}
+    return said | ({"security": []} if is_open else {})
 
 
-def body_of(body: Any, result: Any) -> dict[str, Any]:
-    """Return what OpenAPI says of a route outside the operations, given the types of its body, `None` for an empty object, and result."""
+def route_with_body(name: str, summary: str, body: Any, result: Any) -> dict[str, Any]:
+    """Return what OpenAPI says of an open route outside the operations, given the types of its body, `None` for an empty object, and result."""
     sent = {"type": "object"} if body is None else _inline(body)
     answers = {
         "200": {"description": "The result.", "content": {_JSON: {"schema": _inline(result)}}},
         **_refusals(sends=True),
     }
-    return {"requestBody": {"required": True, "content": {_JSON: {"schema": sent}}}, "responses": answers}
+    return {
+        "summary": summary,
+        "operationId": name,
+        "requestBody": {"required": True, "content": {_JSON: {"schema": sent}}},
+        "responses": answers,
+        "security": [],
+    }
 
 
 def _inline(kind: type) -> dict[str, Any]:
@@ -201,11 +253,9 @@ def _inline(kind: type) -> dict[str, Any]:
 
 def _schema(parameter: Parameter) -> dict[str, Any]:
     schema = _schema_of(parameter.type)
-    return (
-        schema
-        if parameter.required
-        else {**schema, "default": msgspec.json.decode(to_json(parameter.default))}
-    )
+    if parameter.required or parameter.default is None:
+        return schema
+    return {**schema, "default": msgspec.json.decode(to_json(parameter.default))}
 
 
 @cache

@@ -6,7 +6,8 @@ from typing import Any
 
 from anyio import CapacityLimiter
 from anyio.to_thread import run_sync
-from fastapi import Request, Response
+from starlette.requests import Request
+from starlette.responses import Response
 
 from linewright.interfaces.http.guard import asked_by
 from linewright.line.record.monitoring.factory_metrics import FactoryMetrics

@@ -15,8 +15,10 @@ from urllib.parse import urlsplit
 import msgspec
 from anyio import CapacityLimiter
 from anyio.to_thread import run_sync
-from fastapi import FastAPI, Request, Response
+from starlette.applications import Starlette
 from starlette.background import BackgroundTask
+from starlette.requests import Request
+from starlette.responses import Response
 
 from linewright.errors import (
     BackendError,
@@ -29,7 +31,7 @@ from linewright.errors import (
     Unauthenticated,
 )
 from linewright.interfaces.http.cookie import BEGUN_S, begun_secret, session_secret, set_begun, set_cookie
-from linewright.interfaces.http.describe import body_of
+from linewright.interfaces.http.describe import DescribedRoute, route_with_body
 from linewright.interfaces.http.open_routes import AT_PROVIDER, BY_CODE, FROM_PROVIDER
 from linewright.interfaces.http.sign_in import Signed, SignIn, address_of, body_as, page
 from linewright.line.file.factory_file import read_factory_file
@@ -148,18 +150,13 @@ class ProviderSignIn:
         if provider is not None:
             self._roles = {group: _grant(role) for group, role in provider.spec.groups.items()}
 
-    def add_to(self, app: FastAPI) -> None:
+    def add_to(self, app: Starlette) -> None:
         """Add the routes."""
         for path, answer in ((AT_PROVIDER, self._begin), (FROM_PROVIDER, self._return)):
-            app.add_api_route(path, answer, methods=["GET"], include_in_schema=False)
-        app.add_api_route(
-            BY_CODE,
-            self._by_code,
-            methods=["POST"],
-            summary="Sign in at a terminal by the code that the page of a provider's member shows.",
-            response_class=Response,
-            openapi_extra={"security": [], **body_of(CodeOfPage, Signed)},
-        )
+            app.add_route(path, answer, methods=["GET"])
+        summary = "Sign in at a terminal by the code that the page of a provider's member shows."
+        said = route_with_body("_by_code_api_v1_sign_in_code_post", summary, CodeOfPage, Signed)
+        app.routes.append(DescribedRoute(BY_CODE, self._by_code, "POST", said))
 
     async def _begin(self, request: Request) -> Response:
         provider, address = self._required(), address_of(request)

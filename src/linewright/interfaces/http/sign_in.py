@@ -14,13 +14,15 @@ from urllib.parse import parse_qsl
 import msgspec
 from anyio import CapacityLimiter
 from anyio.to_thread import run_sync
-from fastapi import FastAPI, Request, Response
+from starlette.applications import Starlette
 from starlette.background import BackgroundTask
+from starlette.requests import Request
+from starlette.responses import Response
 
 from linewright.errors import Denied, LinewrightError, RequestError, Transient, Unauthenticated
 from linewright.interfaces.console.forms import own_path
 from linewright.interfaces.http.cookie import session_secret, set_cookie
-from linewright.interfaces.http.describe import body_of
+from linewright.interfaces.http.describe import DescribedRoute, route_with_body
 from linewright.interfaces.http.open_routes import (
     JOIN,
     JOIN_PAGE,
@@ -131,24 +133,27 @@ class SignIn:
         self._waiting = 0
         self._recorded: dict[str, float] = {}
 
-    def add_to(self, app: FastAPI) -> None:
+    def add_to(self, app: Starlette) -> None:
         """Add the routes of `open_routes` but the index."""
-        described = (
-            (
-                SIGN_IN,
-                self._sign_in,
-                "Sign in; the session comes as a cookie, or as a token.",
-                Credentials,
-                Signed,
-            ),
-            (SIGN_OUT, self._sign_out, "End the session that the request has.", None, SignedOut),
-            (JOIN, self._join, "Choose a password by an invitation.", Joining, Joined),
+        signed_in = route_with_body(
+            "_sign_in_api_v1_sign_in_post",
+            "Sign in; the session comes as a cookie, or as a token.",
+            Credentials,
+            Signed,
         )
-        for path, answer, summary, body, result in described:
-            extra = {"security": [], **body_of(body, result)}
-            app.add_api_route(
-                path, answer, methods=["POST"], summary=summary, response_class=Response, openapi_extra=extra
+        signed_out = route_with_body(
+            "_sign_out_api_v1_sign_out_post", "End the session that the request has.", None, SignedOut
+        )
+        joined = route_with_body(
+            "_join_api_v1_join_post", "Choose a password by an invitation.", Joining, Joined
+        )
+        app.routes.extend(
+            (
+                DescribedRoute(SIGN_IN, self._sign_in, "POST", signed_in),
+                DescribedRoute(SIGN_OUT, self._sign_out, "POST", signed_out),
+                DescribedRoute(JOIN, self._join, "POST", joined),
             )
+        )
         pages = (
             (SIGN_IN_PAGE, "GET", self._show_sign_in),
             (SIGN_IN_PAGE, "POST", self._post_sign_in),
@@ -157,7 +162,7 @@ class SignIn:
             (SIGN_OUT_PAGE, "POST", self._post_sign_out),
         )
         for path, method, answer in pages:
-            app.add_api_route(path, answer, methods=[method], include_in_schema=False)
+            app.add_route(path, answer, methods=[method])
 
     async def _sign_in(self, request: Request) -> Response:
         given = await body_as(request, Credentials)
