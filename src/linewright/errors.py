@@ -25,19 +25,6 @@ from typing import Any, ClassVar
 class LinewrightError(Exception):
     """Something the factory can explain.
 
-    Parameters
-    ----------
-    what
-        One sentence: what is wrong.
-    where
-        File, line, column, row or object that it is about.
-    found, allowed
-        What stood there, and what may stand there.
-    hint
-        What to do next.
-    details
-        Further parts for programs; JSON values only.
-
     Examples
     --------
     >>> error = SpecError("unknown word", where="lines/a.yaml:3:1", found="tran", allowed="train", hint="write 'train'")

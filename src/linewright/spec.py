@@ -161,13 +161,7 @@ class OrNames:
         return core_schema.no_info_before_validator_function(as_text, handler(source))
 
     def checked(self, names: Any) -> Sequence[str]:
-        """Return names if they are a list as it may be.
-
-        Raises
-        ------
-        ValueError
-            If they are not.
-        """
+        """Return names if they are a list as it may be."""
         given = cast("Sequence[Any]", names)
         if (
             not all(isinstance(name, str) for name in given)

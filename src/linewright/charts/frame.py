@@ -27,13 +27,7 @@ class Key(NamedTuple):
 
 
 class Canvas:
-    """A sheet whose height is known when all is drawn: shapes are kept until then.
-
-    Parameters
-    ----------
-    width
-        In pixels.
-    """
+    """A sheet whose height is known when all is drawn: shapes are kept until then."""
 
     def __init__(self, chart: Chart, width: int, says: str, *, is_standalone: bool) -> None:
         self.chart, self.width, self.is_standalone = chart, width, is_standalone

@@ -20,22 +20,6 @@ def to_html(chart: Chart, *, width: int = 640, is_standalone: bool = False, summ
 
     The picture is there twice: the page's style shows `.chart-wide`, or `.chart-narrow` on phones.
 
-    Parameters
-    ----------
-    chart
-        What is shown.
-    width : int in [240, 2000], default 640
-        Of the picture, in pixels.
-    is_standalone
-        True for pages of others, such as notebooks: the picture brings its colours, paper and title.
-    summary
-        What opens the table.
-
-    Raises
-    ------
-    RequestError
-        If the width is out of range.
-
     Examples
     --------
     >>> from linewright.charts import Axis, Bar, BarChart

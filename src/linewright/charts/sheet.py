@@ -85,19 +85,7 @@ def fitted(text: str, room: float, size: float, *, is_bold: bool = False) -> str
 
 
 class Sheet:
-    """An SVG that is being drawn.
-
-    Parameters
-    ----------
-    title, says
-        What it shows, in one line and in sentences, for those who cannot see it.
-    style
-        CSS of a file that stands alone; empty: a part of an HTML page, which may allow none.
-    paint
-        From the kind of a shape to its attributes; without it a kind is its class.
-    root
-        Further attributes of the picture.
-    """
+    """An SVG that is being drawn."""
 
     def __init__(
         self,

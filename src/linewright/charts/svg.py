@@ -44,26 +44,6 @@ _DRAW: dict[type, Callable[[Canvas, Any], str]] = {
 def to_svg(chart: Chart, *, width: int = 640, is_standalone: bool = False) -> str:
     """Draw a chart.
 
-    Parameters
-    ----------
-    chart
-        What is shown.
-    width : int in [240, 2000], default 640
-        In pixels; the height follows. A sparkline is 120 by 24, at any width.
-    is_standalone
-        False: for a page, which shows the title itself and whose variables (`--ink`, `--soft`, `--rule`, `--card`, `--one`, `--two`,
-        `--three`) give the colours; no style, no script. True: a file, with its title, paper and style for light and dark.
-
-    Returns
-    -------
-    str
-        An `<svg role="img">` with `<title>` and `<desc>`; equal charts give equal bytes. Marks say their values at the pointer.
-
-    Raises
-    ------
-    RequestError
-        If the width is out of range.
-
     Examples
     --------
     >>> from linewright.charts import Axis, Bar, BarChart

@@ -204,13 +204,7 @@ def by_weight(breaches: Sequence[BreachInWords]) -> list[BreachInWords]:
 def what_to_do(
     line: str, breaches: Sequence[BreachInWords], error: LinewrightError | None = None
 ) -> tuple[str, ...]:
-    """Return what a person can do about breaches, a sentence each.
-
-    Parameters
-    ----------
-    error
-        What stops a run, where something does; it has been said, so that only its way out is.
-    """
+    """Return what a person can do about breaches, a sentence each."""
     return tuple(dict.fromkeys(_steps(line, by_weight(breaches), error)))
 
 

@@ -76,13 +76,7 @@ def declared_columns(data: DataSpec) -> set[str]:
 
 
 def feature_columns(spec: DataSpec, dataset: Dataset, entities: Collection[str] = ()) -> tuple[Column, ...]:
-    """Return the columns that a model may use: of a learnable type, without another role, and named by the contract or of a view.
-
-    Parameters
-    ----------
-    entities
-        Columns by which feature views are looked up.
-    """
+    """Return the columns that a model may use: of a learnable type, without another role, and named by the contract or of a view."""
     barred = barred_columns(spec) | unnamed_entities(spec, entities)
     named = set(spec.contract.columns) or {column.name for column in dataset.columns}
     if spec.features:

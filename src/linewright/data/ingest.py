@@ -57,41 +57,6 @@ def ingest(
     """Read the sources, make the table, apply the contract and keep what passed as a dataset version.
 
     Rows are kept in the order (time, key), as far as the line declares them, else in the order of the source.
-
-    Parameters
-    ----------
-    context
-        The dataset, the quarantine and the returned fact are kept in its store.
-    data
-        What the line says about its data.
-    root
-        Folder that relative paths start from.
-    served
-        Rows that were answered and whose truth is known, see `build_table`.
-    scratch
-        Folder for rows that are too many for memory, see `contract.check`.
-    forgotten
-        As for `contract.check`.
-    labels
-        What people labelled, see `build_table`.
-    check_file
-        Looks at each file that a row names, see `keep_files`.
-    opened
-        Sources that are open already, by name.
-    added
-        As for `build_table`.
-
-    Returns
-    -------
-    Ingested
-
-    Raises
-    ------
-    ContractBreach
-        If a rule says stop, or too many rows would be quarantined. What was caught is kept before, and named in
-        ``details["quarantine"]``.
-    SpecError, RequestError
-        If a source cannot be read, or does not have what the line names.
     """
     steps = len(data.sources) + 2
     ready = opened or {}
@@ -166,15 +131,7 @@ def check_sources(
     labelled: pl.DataFrame | None = None,
     added: AddedColumns | None = None,
 ) -> Checked:
-    """Make the table of the sources that it is made of, and apply the contract with all of them.
-
-    Parameters
-    ----------
-    scratch, heard, forgotten
-        As for `contract.check`.
-    labelled, added
-        As for `build_table`.
-    """
+    """Make the table of the sources that it is made of, and apply the contract with all of them."""
     names = table_sources(data)
     table = build_table([one for one in sources if one.name in names], data, served, labelled, added=added)
     referred = [whole(one) for one in sources if one.name not in names]

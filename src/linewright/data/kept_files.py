@@ -43,25 +43,7 @@ def keep_files(
     artifacts: Artifacts,
     check_file: CheckFile | None = None,
 ) -> pl.DataFrame:
-    """Keep the files that a table names, and return the table with their digests.
-
-    Parameters
-    ----------
-    frame
-        In columns of type ``file`` it has paths, or digests of files that are kept already.
-    columns
-        Of the table.
-    folders
-        Where files may lie, and what relative paths start from; the first that has the file is taken. A path that leads out of all of
-        them is refused, since rows may come from anybody.
-    check_file
-        Looks at each.
-
-    Raises
-    ------
-    RequestError
-        If a file is not there, lies elsewhere, is larger than 20 MB, or is refused by `check_file`. Nothing is kept then.
-    """
+    """Keep the files that a table names, and return the table with their digests."""
     found = _found_files(frame, columns, folders, artifacts, check_file)
     for name, files in found.items():
         kept = {

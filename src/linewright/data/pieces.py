@@ -24,13 +24,6 @@ def rows_at(
 ) -> pl.DataFrame:
     """Return rows in any order. Of a table of many pieces polars would make a copy in one piece first.
 
-    Parameters
-    ----------
-    places
-        Numbers of rows, from 0; shape (m,).
-    release
-        Is called after each piece, to free its memory if it is mapped from a file.
-
     Examples
     --------
     >>> pieces = pl.concat([pl.DataFrame({"x": [number]}) for number in range(10)], rechunk=False)

@@ -13,11 +13,6 @@ def due_after(when: Schedule, last: str) -> str | None:
 
     What came several times since is due once.
 
-    Parameters
-    ----------
-    last
-        When it was done last, or since when it is looked after.
-
     Examples
     --------
     >>> from linewright.data.spec import AtTrigger

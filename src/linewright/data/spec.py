@@ -124,15 +124,7 @@ class SourceSpec(Spec):
 
     @classmethod
     def offered(cls, file: str, head: bytes) -> "SourceSpec | None":
-        """Return the source that `new` shall write for a file of this kind; `None` for other files.
-
-        Parameters
-        ----------
-        file
-            Path as the line file shall have it.
-        head
-            The first bytes of the file, at most 65,536.
-        """
+        """Return the source that `new` shall write for a file of this kind; `None` for other files."""
         del file, head
         return None
 
@@ -572,13 +564,7 @@ def identity_of(source: SourceSpec) -> str:
 
 
 def source_specs(words: Collection[str] = ()) -> tuple[type[SourceSpec], ...]:
-    """Return the kinds of sources that a mapping with these words may be: those of the table, and where none fits those of packages too.
-
-    Raises
-    ------
-    SpecError
-        If the entry point of a package cannot be loaded, or names something else.
-    """
+    """Return the kinds of sources that a mapping with these words may be: those of the table, and where none fits those of packages too."""
     if any(word in SOURCES for word in words):  # spares a look at all installed packages
         return tuple(SOURCES.values())
     others = sorted(entry_points(group=PLUGINS), key=lambda entry: entry.name)

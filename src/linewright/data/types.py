@@ -78,29 +78,6 @@ class Inferred:
 def cast(values: pl.Series, to: str, *, pattern: str | None = None, zone: str | None = None) -> pl.Series:
     """Turn values into a column type; what does not fit exactly becomes null.
 
-    Parameters
-    ----------
-    values : Series
-        Text, or values of a native type.
-    to
-        A type of `data.spec.ColumnType`.
-    pattern
-        strptime format of dates and times that are not ISO 8601.
-    zone
-        IANA zone of naive times (default UTC). Where clocks go back the earlier of the two instants is taken; a time
-        that the clock skips does not fit.
-
-    Returns
-    -------
-    Series
-        Of dtype ``DTYPES[to]``. A null where there was a value means that the value does not fit: 3.5 or ``"3.0"``
-        as an integer, infinity as a number, 30 February as a date.
-
-    Raises
-    ------
-    SpecError
-        If the zone is unknown.
-
     Examples
     --------
     >>> cast(pl.Series(["1", "+2", "3.0", None]), "integer").to_list()
@@ -163,20 +140,6 @@ def infer(values: pl.Series) -> Inferred:
 
     All values decide, not a sample. Digits with a leading zero ("007") and whole numbers too long for 64 bits are
     codes, thus a category. Only "true" and "false" are booleans: "Yes" keeps its spelling as a category.
-
-    Parameters
-    ----------
-    values : Series
-        Text (nulls are skipped), or values of a native type, which decides.
-
-    Returns
-    -------
-    Inferred
-
-    Raises
-    ------
-    SpecError
-        For native types that a table cannot hold, such as lists.
 
     Examples
     --------

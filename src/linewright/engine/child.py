@@ -100,26 +100,12 @@ class Channel:
         self._received = bytearray()
 
     def send(self, message: Any) -> None:
-        """Send a value.
-
-        Raises
-        ------
-        OSError
-            If the other side is gone.
-        """
+        """Send a value."""
         self._connection.settimeout(None)
         self._connection.sendall(msgspec.json.encode(message) + b"\n")
 
     def receive(self, timeout_s: float | None = None) -> Any:
-        """Return the next value.
-
-        Raises
-        ------
-        TimeoutError
-            If none came within `timeout_s` seconds.
-        EOFError
-            If the other side is gone.
-        """
+        """Return the next value."""
         self._connection.settimeout(timeout_s)
         while (end := self._received.find(b"\n")) < 0:
             try:
@@ -146,22 +132,6 @@ class Child:
     """A child process, from the parent's side. Leave it by ``with``: then it and all that it started are gone.
 
     Start it, follow it and end it in one thread: the kernel ends it together with the thread that started it.
-
-    Parameters
-    ----------
-    module
-        What ``python -m`` runs; its last argument is for `parent`.
-    arguments
-        What comes before that one.
-    memory
-        Bytes of data that it may have (`RLIMIT_DATA`: heap, stacks and private mappings, not what is mapped from files); `None` means no
-        limit.
-    shows_errors
-        Whether what it writes to stdout and stderr goes to our stderr.
-    gives_way
-        Whether the processes that answer get a processor first. Not for work that has a deadline of seconds.
-    cores
-        Processors that it may use, with all that it starts; `None` is all.
     """
 
     def __init__(
@@ -251,23 +221,7 @@ class Child:
         busy_s: float | None = None,
         quiet: Callable[[float], None] = lambda _seconds: None,
     ) -> Any:
-        """Wait for the next value that the child sends.
-
-        Parameters
-        ----------
-        idle_s
-            Seconds after which a child that sent nothing is ended; `None` waits for ever.
-        busy_s
-            Seconds after which that is done to one that computes: with it, and after `measure`, the time counts as idle in which the child
-            and all that it started took less than a hundredth of a processor. `None`: what it computes does not count.
-        quiet
-            Called now and then meanwhile, with the seconds waited so far. What it raises ends the wait, not the child.
-
-        Raises
-        ------
-        ChildEnded
-            If the child ended, or was ended because it was idle.
-        """
+        """Wait for the next value that the child sends."""
         since = idle_since = time.monotonic()
         counted_s = self._meter.last.cpu_s if self._meter is not None else 0.0
         while True:
@@ -406,13 +360,7 @@ class ChannelToParent(Channel):
             _leave()
 
     def receive(self, timeout_s: float | None = None) -> Any:
-        """Return the next value, or end this process.
-
-        Raises
-        ------
-        TimeoutError
-            If none came within `timeout_s` seconds.
-        """
+        """Return the next value, or end this process."""
         try:
             return super().receive(timeout_s)
         except EOFError:
@@ -429,11 +377,6 @@ def parent(word: str) -> Channel:
     """Begin as a child: take the limits, end with the parent, and return the channel to it.
 
     What is printed goes to stderr from here on.
-
-    Parameters
-    ----------
-    word
-        The last argument that `Child` gave.
     """
     descriptor, pid, memory = map(int, word.split(":"))
     os.set_inheritable(descriptor, False)

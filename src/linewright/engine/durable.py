@@ -185,18 +185,7 @@ def _asked_once(ask: Callable[..., Any], stamp: Callable[[], object | None]) -> 
 
 
 class EngineClient:
-    """Asks the executor of a factory, in another process, for runs, and follows them.
-
-    Parameters
-    ----------
-    url
-        The executor's database: ``sqlite:///FILE`` or ``postgresql://…``.
-
-    Raises
-    ------
-    Transient
-        If no executor has made the database yet, or it does not answer.
-    """
+    """Asks the executor of a factory, in another process, for runs, and follows them."""
 
     def __init__(self, url: str) -> None:
         self._url = url
@@ -267,13 +256,7 @@ class EngineClient:
         ]
 
     def give_up(self, run: str) -> bool:
-        """Take a run that has not begun out of the queue, and return whether it was there; it then never begins.
-
-        Raises
-        ------
-        NotFound
-            If no such run was accepted.
-        """
+        """Take a run that has not begun out of the queue, and return whether it was there; it then never begins."""
         if self._status(run).status not in _WAITING:
             return False
         with _explained(self._url):
@@ -299,28 +282,6 @@ class DurableEngine(EngineClient):
 
     Two live executors of one factory would run steps twice: hold `engine.lock.ProcessLock` while one is open. A process
     has at most one. Runs begin within about half a second, also those that an `EngineClient` asks for.
-
-    Parameters
-    ----------
-    url
-        ``sqlite:///FILE`` (its folder must exist) or ``postgresql://…``; the schema is made at opening.
-    workflows
-        What can be started, by name.
-    observe
-        Told of each step that really runs, in the thread of the run.
-    held
-        Called, in any thread, while another process holds the database: the runs wait for it.
-    only
-        The one group whose runs it carries out, those of the others stay unfinished; `None` means all.
-    give_up
-        Called when it closes and the grace is over: steps that are at work should raise `Interrupted` soon.
-
-    Raises
-    ------
-    Conflict
-        If this process has an executor already.
-    Terminal, Transient
-        If the database cannot be opened or does not answer.
     """
 
     _open: ClassVar[bool] = False

@@ -15,11 +15,6 @@ _LOOK_S = 0.5
 class Turns:
     """Turns at work.
 
-    Parameters
-    ----------
-    most
-        How many may work at a time. One that says it is `quiet` is not counted until it goes on.
-
     Examples
     --------
     >>> turns = Turns(1)
@@ -46,15 +41,7 @@ class Turns:
     def take(
         self, *, is_urgent: bool = True, look: Callable[[], None] = lambda: None
     ) -> Generator["Turn", None, None]:
-        """Wait for a turn, and have it inside the ``with``.
-
-        Parameters
-        ----------
-        is_urgent
-            Whether a person waits for it; else it lets a person's work pass that comes up to `YIELDS_S` seconds later.
-        look
-            Called now and then while it waits; what it raises ends the wait.
-        """
+        """Wait for a turn, and have it inside the ``with``."""
         number = next(self._numbers)
         place = (time.monotonic() + (0.0 if is_urgent else YIELDS_S), number)
         with self._changed:

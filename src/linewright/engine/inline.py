@@ -22,13 +22,6 @@ from linewright.errors import LinewrightError, NotFound
 class InlineEngine:
     """Runs a workflow to its end within `start`. Nothing outlives the process.
 
-    Parameters
-    ----------
-    workflows
-        What can be started, by name.
-    observe
-        Told of each step.
-
     Examples
     --------
     >>> def double(step, request):

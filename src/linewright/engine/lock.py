@@ -21,11 +21,6 @@ class ProcessLock:
     It belongs to the open file, so that kill -9 frees it; children started with `subprocess` do not inherit it. The file
     stays, and names the last holder for people. Its folder must exist.
 
-    Parameters
-    ----------
-    path
-        The file.
-
     Examples
     --------
     >>> import tempfile
@@ -44,13 +39,7 @@ class ProcessLock:
         self._descriptor: int | None = None
 
     def acquire(self) -> bool:
-        """Take the lock if it is free, and return whether this object now holds it; never waits.
-
-        Raises
-        ------
-        Terminal
-            If the file cannot be made or written.
-        """
+        """Take the lock if it is free, and return whether this object now holds it; never waits."""
         if self._descriptor is not None:
             return True
         descriptor = self._open()
@@ -75,13 +64,7 @@ class ProcessLock:
             ) from error
 
     def wait(self, told: Callable[[int | None], None]) -> None:
-        """Take the lock, however long another process holds it; a signal may end the wait.
-
-        Parameters
-        ----------
-        told
-            Called once with the holder, where there is one.
-        """
+        """Take the lock, however long another process holds it; a signal may end the wait."""
         if self.acquire():
             return
         told(self.holder())

@@ -90,11 +90,6 @@ def ignore(_run: str, _step: str, _what: str) -> None:
 def check_json(value: object, what: str) -> Json:
     """Return `value` if it is JSON through and through, so that it reads back as exactly what it was.
 
-    Raises
-    ------
-    TypeError, ValueError
-        If it has a tuple, a NumPy number, a key that is no text, a number that is not finite, …
-
     Examples
     --------
     >>> check_json({"digest": "sha256:00", "rows": [1, 2.5, None]}, "the answer")

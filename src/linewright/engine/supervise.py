@@ -110,14 +110,7 @@ class Group:
         self._is_asked = self.child.gives_way
 
     def look(self) -> None:
-        """See who listens and who ended, and do what is due.
-
-        Raises
-        ------
-        LinewrightError
-            If the child cannot start (its port is taken, say), of the class that its exit code stands for; it has said why on
-            stderr.
-        """
+        """See who listens and who ended, and do what is due."""
         now = time.monotonic()
         self._see_off(now)
         if self._coming:
@@ -301,18 +294,7 @@ class Signals:
 
 
 def supervise(children: Iterable[Child], tell: Callable[[str], None], *, ready: str = "") -> None:
-    """Start the children, start again those that die, restart them on SIGHUP, and stop all on SIGTERM or SIGINT.
-
-    Parameters
-    ----------
-    ready
-        What is told once each of them has listened.
-
-    Raises
-    ------
-    LinewrightError
-        As `Group.look` does.
-    """
+    """Start the children, start again those that die, restart them on SIGHUP, and stop all on SIGTERM or SIGINT."""
     groups = [Group(child, tell) for child in children]
     with Signals() as signals:
         try:
@@ -348,18 +330,7 @@ def look_after(groups: Sequence[Group], signals: Signals, ready: Callable[[], No
 
 
 def under_supervision(word: str) -> Callable[[bool], None]:
-    """Begin as a process of a group: end when the supervisor ends, however that is.
-
-    Parameters
-    ----------
-    word
-        The last argument that the supervisor gave.
-
-    Returns
-    -------
-    callable
-        To be called once the process listens, with whether it lacks nothing.
-    """
+    """Begin as a process of a group: end when the supervisor ends, however that is."""
     pipe, parent = map(int, word.split(":"))
     os.set_inheritable(pipe, False)
     # A supervisor that is killed takes its processes along, else they would hold the ports of the next one.

@@ -60,15 +60,7 @@ def forget_peak(pid: int) -> None:
 
 
 class Meter:
-    """Measures what a process and all that it starts take.
-
-    Parameters
-    ----------
-    pid
-        Number of the process; 0 is this one.
-    begun
-        Where it begins (default: now).
-    """
+    """Measures what a process and all that it starts take."""
 
     def __init__(self, pid: int = 0, *, begun: Begun | None = None) -> None:
         self._pid = pid or os.getpid()
@@ -76,13 +68,7 @@ class Meter:
         self._cpu_s, self._peak = 0.0, 0
 
     def read(self, started: Collection[int] | None = None) -> Usage:
-        """Return what was taken so far. Of a process that has ended and was not waited for yet, the memory is that of the last look.
-
-        Parameters
-        ----------
-        started
-            Numbers of the processes that it has started, where they are known (default: it is looked).
-        """
+        """Return what was taken so far. Of a process that has ended and was not waited for yet, the memory is that of the last look."""
         tree = descendants(self._pid) if started is None else started
         self._cpu_s = max(self._cpu_s, _cpu_of_all(self._pid, tree) - self.begun.cpu_s)
         own = _peak_of(self._pid)

@@ -105,28 +105,6 @@ Readers = Mapping[str, Reader | HistoryReader]
 def encode(encoder: Encoder, columns: Columns, readers: Readers = MappingProxyType({})) -> NDArray[Any]:
     """Encode `columns`, one matrix column an encoding.
 
-    Parameters
-    ----------
-    encoder
-        Encodings learned from training rows, in the order of the matrix columns.
-    columns
-        At least `encoder.columns`, all of one length n; others are not looked at.
-    readers
-        What reads the columns of `encoder.pictures` and `encoder.sentences`, see `model.column_readers`.
-
-    Returns
-    -------
-    float32 array, shape (n, len(encoder.encodings)), C-contiguous
-        NaN where a number, boolean, part or duration is missing; never infinite: numbers beyond the range of float32
-        become the largest float32. Codes of categories are exact. For an encoder of `Raw` columns, a structured array,
-        shape (n,), with one field an encoding: ``x0``, ``x1``, …
-
-    Raises
-    ------
-    RequestError
-        If a column is absent, of another form than its encoding reads, or of another length than the first; or if a
-        raw column has a value that its type cannot say.
-
     Examples
     --------
     >>> encoder = Encoder(encodings=(Number(column="age"), Category(column="make", levels=("Ford", "Fiat"))))
@@ -201,20 +179,7 @@ def group_places(encoder: Encoder, places: Iterable[int]) -> Places:
 def fill(
     matrix: NDArray[np.float32], encoder: Encoder, places: Places, columns: Columns, readers: Readers
 ) -> None:
-    """Set some columns of the matrix of an encoder, shape (n, len(encoder.encodings)); see `encode`.
-
-    Parameters
-    ----------
-    readers
-        By column, what reads its texts, its pictures, or its histories.
-
-    Raises
-    ------
-    RequestError
-        As `encode` does.
-    Corrupt
-        If nothing says how a text, a picture, or a history, becomes numbers.
-    """
+    """Set some columns of the matrix of an encoder, shape (n, len(encoder.encodings)); see `encode`."""
     for j in places.alone:
         matrix[:, j] = encode_one(encoder.encodings[j], columns)
     if places.of_series:

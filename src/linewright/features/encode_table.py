@@ -24,27 +24,6 @@ def encode_table(
 ) -> NDArray[Any]:
     """Encode rows of a table.
 
-    Parameters
-    ----------
-    encoder
-        Encodings learned from training rows.
-    frame
-        A table with at least the columns of the encoder, in the types of its contract.
-    rows : int64 array, shape (n,), optional
-        Row numbers, in the order wanted; all rows where it is left out.
-    readers
-        As for `encode`.
-
-    Returns
-    -------
-    float32 array, shape (n, len(encoder.encodings))
-        To the bit what `encode` makes of all of them at once. For an encoder of raw columns, a structured array.
-
-    Raises
-    ------
-    SpecError, RequestError
-        As `to_columns` and `encode` do.
-
     Examples
     --------
     >>> from linewright.features.facts import Number

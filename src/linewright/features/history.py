@@ -9,31 +9,13 @@ from linewright.text.lists import read_spelled
 
 
 class HistoryReader:
-    """Reads histories as the codes of the items that a model knows.
-
-    Parameters
-    ----------
-    items
-        What it knows, ascending.
-    """
+    """Reads histories as the codes of the items that a model knows."""
 
     def __init__(self, items: Sequence[str]) -> None:
         self._codes = {item: code for code, item in enumerate(items, start=1)}
 
     def read(self, histories: Sequence[str], *, length: int) -> NDArray[np.float32]:
         """Return the newest different items of each history, the newest first.
-
-        Parameters
-        ----------
-        histories
-            Lists as `text.lists` writes them, the newest item last.
-        length
-            How many items are read of each; older ones, and those that are not known, are passed over.
-
-        Returns
-        -------
-        float32 array, shape (len(histories) + 1, length)
-            Codes from 1, and 0 if there are fewer. The last row, of zeros, stands for a history that is missing.
 
         Examples
         --------

@@ -61,18 +61,6 @@ _LARGEST_ORIGIN = 2**53 - 1
 def to_columns(frame: pl.DataFrame, names: Sequence[str]) -> Columns:
     """Return columns of `frame` in the form that `encode` reads.
 
-    Parameters
-    ----------
-    frame
-        Rows of the line's table, in the types of its contract.
-    names
-        Columns to take; an encoder's `columns`.
-
-    Raises
-    ------
-    SpecError
-        If a column is absent, or holds neither numbers, booleans, strings, dates nor times.
-
     Examples
     --------
     >>> columns = to_columns(pl.DataFrame({"make": ["Opel", None, "Fiat", "Opel"]}), ["make"])
@@ -129,28 +117,6 @@ def learn(
     find_encoder: FindEncoder | None = None,
 ) -> Encoder:
     """Learn how to encode `columns` from training rows.
-
-    Parameters
-    ----------
-    frame
-        Training rows only: what is learned here (levels, shares, origins) must not know the test part.
-    columns
-        The feature columns, with the types of the contract, in the order of the table.
-    look
-        Says how pictures are read; asked for each column of files.
-    find_encoder
-        Says which encoder of sentences reads texts too; asked for each column of texts. Without it grams alone do.
-
-    Returns
-    -------
-    Encoder
-        The same for the same rows in any order.
-
-    Raises
-    ------
-    SpecError
-        If no column is left to learn from; the message says why each was dropped. Or if a column's values are not
-        of its type.
 
     Examples
     --------

@@ -29,22 +29,6 @@ MOST_LEARNED = 4_000_000
 def learn_text(column: str, texts: Sequence[str], *, rows: int) -> Text:
     """Learn the known grams of a column, their weights, their directions, and which words are numbers of their own.
 
-    Parameters
-    ----------
-    column
-        Its name.
-    texts
-        The different texts of the training rows, sorted: so that neither the order of the rows nor how often a text
-        occurs matters.
-    rows
-        How many rows there are: with many, fewer words are read, so that the matrix stays small.
-
-    Returns
-    -------
-    Text
-        Equal texts give equal bytes on one machine. Without directions where there are fewer than 10 texts, or where no
-        gram is in two of them.
-
     Notes
     -----
     The weight of a gram is ``1 + ln((1 + n) / (1 + d))`` where d of n texts have it. The directions are the first right

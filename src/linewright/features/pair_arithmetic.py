@@ -13,18 +13,6 @@ def together(
 ) -> NDArray[np.float32]:
     """Return what cells of a matrix are together, computed in double and rounded once.
 
-    Parameters
-    ----------
-    operation
-        What is done.
-    left, right : float32 arrays of one shape
-        Cells as the matrix has them, so that training, which has only the matrix, makes the same of them as serving does.
-
-    Returns
-    -------
-    float32 array of that shape
-        NaN where one of them is missing or 0 would divide. Beyond the range of float32 the largest of its numbers.
-
     Examples
     --------
     >>> together("over", np.float32([6, 1, np.nan]), np.float32([4, 0, 2])).tolist()

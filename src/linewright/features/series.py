@@ -119,23 +119,7 @@ def fill_gaps(values: Floats) -> Floats:
 
 
 def encode_series(values: Floats, known: Floats, at: Ints, layout: Layout) -> NDArray[np.float32]:
-    """Return encoded rows.
-
-    Parameters
-    ----------
-    values : float64 array, shape (n, length)
-        The newest last; NaN before the first of a series, and for one that is missing.
-    known : float64 array, shape (n, layout.known * layout.horizon)
-        Of each column that is known ahead the values of all steps.
-    at : int64 array, shape (n,)
-        Time of the newest value: microseconds since 1970, or a number.
-    layout
-        Where what comes.
-
-    Returns
-    -------
-    float32 array, shape (n, layout.width)
-    """
+    """Return encoded rows."""
     n = len(values)
     x = np.empty((n, layout.width), dtype=np.float32)
     for start in range(0, n, _ROWS_AT_ONCE):

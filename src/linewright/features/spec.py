@@ -163,13 +163,7 @@ class ViewSpec(Spec):
 
     @cached_property
     def aggregates(self) -> tuple[Aggregate, ...]:
-        """What its columns compute.
-
-        Raises
-        ------
-        SpecError
-            If one cannot be read; it names its place, ``columns.NAME``.
-        """
+        """What its columns compute."""
         ttl = None if self.ttl is None else duration_micros(self.ttl)
         return tuple(
             read_aggregate(name, text, where=f"columns.{name}", ttl=ttl)
@@ -178,13 +172,7 @@ class ViewSpec(Spec):
 
     @cached_property
     def condition(self) -> Argument | None:
-        """What rows have to satisfy.
-
-        Raises
-        ------
-        SpecError
-            If it cannot be read.
-        """
+        """What rows have to satisfy."""
         return None if self.where is None else read_condition(self.where, where="where")
 
     @cached_property
@@ -320,18 +308,7 @@ class ViewSpec(Spec):
         return (*said, VERSION_DELETED) if self.source.has_history else said
 
     def refuse_source(self, kinds: Mapping[str, str]) -> None:
-        """Refuse a source that has not what the view reads.
-
-        Parameters
-        ----------
-        kinds
-            Type of each column of the source that it names, of `data.spec.ColumnType`; other columns may have any.
-
-        Raises
-        ------
-        SpecError
-            With its place in the file.
-        """
+        """Refuse a source that has not what the view reads."""
         for place, name in self.named.items():
             if name not in kinds:
                 near = nearest(name, kinds)
@@ -386,13 +363,7 @@ class ViewSpec(Spec):
         return tuple(one for one in found if one is not None)
 
     def facts(self, kinds: Mapping[str, Kind]) -> ViewFacts:
-        """Return the view as a model learns from it.
-
-        Parameters
-        ----------
-        kinds
-            Type of each column of `inputs`.
-        """
+        """Return the view as a model learns from it."""
         return ViewFacts(
             view=self.view,
             entity=self.entities,

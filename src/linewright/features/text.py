@@ -195,14 +195,7 @@ class Weighed(NamedTuple):
 
 
 class KnownGrams:
-    """The grams that are known, with their weights.
-
-    Parameters
-    ----------
-    keys : uint32 array, shape (known,)
-        Ascending.
-    weights : float64 array, shape (known,)
-    """
+    """The grams that are known, with their weights."""
 
     def __init__(self, keys: NDArray[np.uint32], weights: NDArray[np.float64]) -> None:
         self._keys, self._weights = keys, weights
@@ -231,13 +224,7 @@ class KnownGrams:
 
 
 class TextReader:
-    """Turns texts into the numbers of one text encoding.
-
-    Raises
-    ------
-    Corrupt
-        If the parts of the encoding do not fit together.
-    """
+    """Turns texts into the numbers of one text encoding."""
 
     def __init__(self, text: Text) -> None:
         keys = np.frombuffer(text.keys, dtype="<u4")

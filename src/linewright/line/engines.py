@@ -52,17 +52,7 @@ def is_plugged(train: TrainSpec) -> bool:
 
 
 def check_engine(root: Path, train: TrainSpec) -> None:
-    """See that a line's engine could be used; nothing of a user's code is run.
-
-    Raises
-    ------
-    SpecError
-        If the file is not there.
-    UserCodeError
-        If it is not readable as Python, or has no such function.
-    RequestError
-        If the extra of an engine, a family, or an encoder of sentences is not installed.
-    """
+    """See that a line's engine could be used; nothing of a user's code is run."""
     if train.sentences != "never" and (absent := absent_modules(SENTENCES)):
         raise RequestError(
             "the encoder of sentences is not installed",
@@ -81,15 +71,7 @@ def check_engine(root: Path, train: TrainSpec) -> None:
 
 
 def engine_of(work: Work) -> Callable[..., Any] | None:
-    """Return what offers the setting of a line, a `model.train.search.Engine`; `None` for the built-in engine.
-
-    Raises
-    ------
-    RequestError
-        If the extra of an engine is not installed.
-    Transient
-        If the file of a user's code changed after the run was planned.
-    """
+    """Return what offers the setting of a line, a `model.train.search.Engine`; `None` for the built-in engine."""
     train = work.spec.train
     if train.python is not None:
         file, function = file_and_function(train.python)
@@ -99,13 +81,7 @@ def engine_of(work: Work) -> Callable[..., Any] | None:
 
 
 def trainers_of(train: TrainSpec) -> dict[str, Any]:
-    """Return the families that a line asks for beside those of the built-in engine, each a `model.families.trainer.Trainer`, by name.
-
-    Raises
-    ------
-    RequestError
-        If the extra of one is not installed.
-    """
+    """Return the families that a line asks for beside those of the built-in engine, each a `model.families.trainer.Trainer`, by name."""
     plugins = {family: _require_family(family) for family in train.also}
     for name in (name for plugin in plugins.values() for name in plugin.needs):
         # Here, and not in the first fit: a fit beside it would meet what is half imported (pandas, which CatBoost brings).

@@ -54,13 +54,7 @@ def patient() -> bool:
 
 
 def form_of(state: Path) -> str:
-    """Return the form of a state as its file says it, from the beginning of that file; empty if it says none yet.
-
-    Raises
-    ------
-    Corrupt
-        If there is something else in the place of the file, or it cannot be read.
-    """
+    """Return the form of a state as its file says it, from the beginning of that file; empty if it says none yet."""
     file, why = state / "FORMAT", "something else is in its place"
     if not file.exists():
         return ""
@@ -79,21 +73,7 @@ def form_of(state: Path) -> str:
 
 
 class Factory:
-    """An opened factory folder. Stores are opened when they are first used.
-
-    Parameters
-    ----------
-    root
-        The folder that holds ``factory.yaml``.
-    report
-        Called with each step forward of long work.
-    actor
-        Who acts, for the record (default: the user of the operating system, whom nobody has authenticated).
-    identity
-        Who asks, and what they may (default: the owner, who may everything).
-    now
-        The time, UTC, RFC 3339 with microseconds; a world that simulates brings its own.
-    """
+    """An opened factory folder. Stores are opened when they are first used."""
 
     def __init__(
         self,
@@ -128,17 +108,7 @@ class Factory:
         identity: Identity | None = None,
         now: Callable[[], str] = now_utc,
     ) -> Self:
-        """Open the factory in a folder.
-
-        Raises
-        ------
-        NotFound
-            If there is no ``factory.yaml``.
-        SpecError
-            If ``factory.yaml`` is wrong, or of another form.
-        RequestError
-            If its state was written by a newer Linewright.
-        """
+        """Open the factory in a folder."""
         factory = cls(Path(path), report=report, actor=actor, now=now)
         factory.identity = identity or factory.identity
         factory.require_factory()
@@ -223,13 +193,7 @@ class Factory:
 
     @cached_property
     def metadata(self) -> SqlMetadata:
-        """What was computed and what happened.
-
-        Raises
-        ------
-        Corrupt
-            If its file is gone: a new one in its place would forget what serves.
-        """
+        """What was computed and what happened."""
         file = self.state / _METADATA
         if not file.exists() and any(self.serving.glob("*.json")):
             raise Corrupt(
@@ -272,24 +236,12 @@ class Factory:
         return declared_lines(self.root / "lines")
 
     def strange_limits(self) -> list[LinewrightError]:
-        """Return what is wrong with the limits of ``factory.yaml`` beyond its form.
-
-        Raises
-        ------
-        SpecError
-            If its form is wrong.
-        """
+        """Return what is wrong with the limits of ``factory.yaml`` beyond its form."""
         served = (path.stem for path in self.serving.glob("*.json"))
         return strange_limits(self.root, self.file(), {*self.names(), *served})
 
     def path_of(self, line: str) -> Path:
-        """Return the path of a line's file.
-
-        Raises
-        ------
-        NotFound
-            If there is no such line; the message names those there are.
-        """
+        """Return the path of a line's file."""
         # The file is looked up, and the folder not listed, which takes long with a thousand; a name with a slash is none.
         folder = self.root / "lines"
         paths = [file_of(folder, line), folder / f"{line}{ENDING}"]
@@ -311,23 +263,11 @@ class Factory:
         return path
 
     def lines_of_file(self, line: str) -> tuple[str, ...]:
-        """Return the lines that the file of a line declares: those of all sites of its template, or the line alone.
-
-        Raises
-        ------
-        NotFound
-            As `path_of` does.
-        """
+        """Return the lines that the file of a line declares: those of all sites of its template, or the line alone."""
         return lines_of(self.path_of(line))
 
     def require(self, line: str) -> None:
-        """Require that a line is declared, or known to the record.
-
-        Raises
-        ------
-        NotFound
-            If there is no such line; the message names those there are.
-        """
+        """Require that a line is declared, or known to the record."""
         names = sorted({*self.names(), *self.metadata.lines()})
         if line not in names:
             raise NotFound(
@@ -348,13 +288,7 @@ class Factory:
         return import_module("linewright.line.file.read").read_line(path, site_of(path, name))
 
     def with_sites(self, lines: Iterable[str], permission: str) -> list[str]:
-        """Return lines, and instead of a template those of its sites, ``inspect.lyon`` and so on; a name that nothing has stays.
-
-        Raises
-        ------
-        Denied
-            If the identity may not do this to each of them.
-        """
+        """Return lines, and instead of a template those of its sites, ``inspect.lyon`` and so on; a name that nothing has stays."""
         folder = self.root / "lines"
         files = {line: file_of(folder, line) for line in lines}
         found = [

@@ -206,15 +206,7 @@ class Databases(Holding):
         del database
 
     def strange_in(self, path: Path) -> list[str]:
-        """Say what of the schema of a file is not as our code makes it. Nothing in it is carried out.
-
-        Raises
-        ------
-        Terminal
-            If it was written by a newer Linewright.
-        sqlite3.DatabaseError
-            If it cannot be read.
-        """
+        """Say what of the schema of a file is not as our code makes it. Nothing in it is carried out."""
         with closing(open_file(path, busy_s=BUSY_S)) as database:
             database.execute("PRAGMA trusted_schema = OFF")
             made = self.schema(database)

@@ -75,13 +75,7 @@ class HiddenColumns(msgspec.Struct, frozen=True):
         return self.names is None or name in self.names
 
     def has_value(self, field: object, found: object, every: Collection[Any]) -> bool:
-        """Return whether a field of a fact has a hidden value, and not the name of its column.
-
-        Parameters
-        ----------
-        every
-            Names of all fields of the fact.
-        """
+        """Return whether a field of a fact has a hidden value, and not the name of its column."""
         words = _FIELDS_BESIDE_GROUP if field == "group" else _FIELDS_BESIDE_KEY
         if (
             field not in self.fields
@@ -239,13 +233,7 @@ class _Masking:
         return self._columns
 
     def of(self, value: Any) -> Any:
-        """Return a value without what is hidden of it.
-
-        Raises
-        ------
-        _NothingToShow
-            If nothing of it may be said; who holds a list of such leaves it out.
-        """
+        """Return a value without what is hidden of it."""
         match value:
             case msgspec.Struct():
                 return self._inside(getattr(value, "line", None)).struct(value)

@@ -11,19 +11,7 @@ from linewright.line.factory import Factory
 
 
 class PollingThread:
-    """A thread that looks at a factory again and again, until it is closed. What goes wrong is told once, and ends nothing.
-
-    Parameters
-    ----------
-    name
-        Of the thread.
-    open_factory
-        Opens the factory; called once.
-    every_s
-        Seconds between two looks.
-    not_done
-        What is not done while looks fail, for people.
-    """
+    """A thread that looks at a factory again and again, until it is closed. What goes wrong is told once, and ends nothing."""
 
     def __init__(
         self,

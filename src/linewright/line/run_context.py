@@ -196,11 +196,6 @@ def resolve_task(spec: LineSpec, dataset: Dataset, labels: tuple[str, ...]) -> s
     """Return the line's task: what the file says, else what the label asks for.
 
     Two values mean binary; numbers mean regression, unless they are a few whole ones; all else is multiclass.
-
-    Parameters
-    ----------
-    labels
-        The different labels, as in `Ingested`.
     """
     if spec.train.task != AUTO:
         return spec.train.task
@@ -229,13 +224,7 @@ def compared_by(work: Work) -> str:
 
 
 def read_model_file(factory: Factory, model: ModelSpec) -> bytes:
-    """Return the bytes of the file of an imported model.
-
-    Raises
-    ------
-    SpecError
-        If there is no such file.
-    """
+    """Return the bytes of the file of an imported model."""
     path = factory.root / model.file
     if path.is_dir():
         raise SpecError(
@@ -257,13 +246,7 @@ def read_model_file(factory: Factory, model: ModelSpec) -> bytes:
 
 
 def read_backbone(root: Path, backbone: str) -> bytes:
-    """Return the bytes of the file of a network that reads pictures.
-
-    Raises
-    ------
-    SpecError
-        If the file does not exist.
-    """
+    """Return the bytes of the file of a network that reads pictures."""
     path = root / backbone
     if not path.is_file():
         raise _absent(path, root, backbone, where=f"{BACKBONE_FILE}.backbone", allowed="a file of ONNX")
@@ -271,13 +254,7 @@ def read_backbone(root: Path, backbone: str) -> bytes:
 
 
 def read_code_file(root: Path, python: str) -> bytes:
-    """Return the bytes of the file that ``FILE.py:FUNCTION`` names.
-
-    Raises
-    ------
-    SpecError
-        If there is no such file in the factory's folder.
-    """
+    """Return the bytes of the file that ``FILE.py:FUNCTION`` names."""
     file = python.rpartition(":")[0]
     path = (root / file).resolve()
     if not path.is_relative_to(root):
@@ -304,22 +281,7 @@ def _absent(path: Path, root: Path, file: str, *, where: str, allowed: str) -> S
 
 
 def planned_bytes(work: Work, name: str, file: str, read: Callable[[], bytes]) -> bytes:
-    """Return the bytes of a file beside the sources as they were planned; kept from then on, so that the model can be rebuilt.
-
-    Parameters
-    ----------
-    name
-        Under which `Work.sources` has its fingerprint.
-    file
-        Its path, for messages.
-    read
-        Gives its bytes of now.
-
-    Raises
-    ------
-    Transient
-        If it changed after the run was planned.
-    """
+    """Return the bytes of a file beside the sources as they were planned; kept from then on, so that the model can be rebuilt."""
     planned, artifacts = work.sources[name], work.factory.artifacts
     if artifacts.has(planned):  # run before: its file may be gone by now
         return artifacts.get(planned)

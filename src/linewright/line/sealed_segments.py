@@ -14,15 +14,7 @@ from linewright.store.protocols import MetadataReader
 
 
 class SealedLog:
-    """The sealed segments of one line; it is what `SealedSegments` asks for.
-
-    Parameters
-    ----------
-    line
-        Name of the line.
-    metadata, artifacts
-        Where segments are entered, and where their blobs are.
-    """
+    """The sealed segments of one line; it is what `SealedSegments` asks for."""
 
     def __init__(self, line: str, metadata: MetadataReader, artifacts: LocalArtifacts) -> None:
         self._line, self._metadata, self._artifacts = line, metadata, artifacts
@@ -50,13 +42,7 @@ class SealedLog:
         return instead_of(segment.blob, self._metadata) or segment.blob
 
     def frames(self, segment: str, start: int = 0, stop: int | None = None) -> Iterator[Frame]:
-        """Iterate over the frames in [start, stop) of a segment, as its file had them; of an unknown one there are none.
-
-        Raises
-        ------
-        Corrupt
-            If its blob has changed, or is gone.
-        """
+        """Iterate over the frames in [start, stop) of a segment, as its file had them; of an unknown one there are none."""
         if segment not in self._entered:
             self.ends()
         entry = self._entered.get(segment)

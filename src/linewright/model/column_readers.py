@@ -11,20 +11,7 @@ from linewright.model.sentence_encoder import SentenceReader
 def readers_of(
     encoder: Encoder, files: Files | None, kept: KeptBy | None = None
 ) -> Mapping[str, PictureReader | SentenceReader]:
-    """Return what reads the columns of pictures and of sentences, by column.
-
-    Parameters
-    ----------
-    files
-        Returns the bytes of pictures, backbones and encoders by their digest.
-    kept
-        Numbers of pictures that were computed before.
-
-    Raises
-    ------
-    Terminal
-        If there are some and nothing returns bytes.
-    """
+    """Return what reads the columns of pictures and of sentences, by column."""
     return {**picture_readers(encoder, files, kept), **_of_sentences(encoder, files)}
 
 

@@ -43,15 +43,7 @@ _HINTS: Mapping[NotExplained, str] = {
 
 
 def cannot_be_explained(reason: NotExplained, *, model: str, line: str = "LINE") -> RequestError:
-    """Return the error of a model whose answers cannot be explained; `reason` is in its details.
-
-    Parameters
-    ----------
-    model
-        What the error names: LINE@VERSION, or a digest where no more is known.
-    line
-        The model's line, where it is known.
-    """
+    """Return the error of a model whose answers cannot be explained; `reason` is in its details."""
     return RequestError(
         NOT_EXPLAINED[reason],
         where="explain",

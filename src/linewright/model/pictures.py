@@ -50,17 +50,7 @@ KeptBy = Callable[[str], Kept]
 
 
 class PictureReader:
-    """Turns the pictures of a column into numbers.
-
-    Parameters
-    ----------
-    picture
-        How.
-    files
-        Returns the bytes of pictures and of the backbone.
-    kept
-        Where numbers are found that were computed before, and put; what comes out does not depend on it.
-    """
+    """Turns the pictures of a column into numbers."""
 
     def __init__(self, picture: Picture, files: Files, kept: KeptBy | None = None) -> None:
         self._picture, self._files = picture, files
@@ -75,13 +65,7 @@ class PictureReader:
         return self._picture.side
 
     def read(self, digests: Sequence[str]) -> Numbers:
-        """Return the numbers of pictures, shape (n, 5 + width).
-
-        Raises
-        ------
-        NotFound, RequestError
-            If one is not there, or no picture.
-        """
+        """Return the numbers of pictures, shape (n, 5 + width)."""
         numbers = np.empty((len(digests), self.missing.shape[1]), dtype=np.float32)
         for i, digest in enumerate(digests):
             numbers[i] = self._numbers(digest)
@@ -109,18 +93,7 @@ class PictureReader:
             _SEEN.put((self._way, digest), self._of(pixels))
 
     def occluded(self, digest: str, grid: int) -> Numbers:
-        """Return the numbers of the backbone for a picture of which one part has the mean colour, shape (grid * grid, width).
-
-        Parameters
-        ----------
-        grid
-            Parts of a side, at least 1: from the top, each row from the left.
-
-        Raises
-        ------
-        NotFound, RequestError
-            If it is not there, or no picture.
-        """
+        """Return the numbers of the backbone for a picture of which one part has the mean colour, shape (grid * grid, width)."""
         pixels = decoded(self._files(digest), f"picture {digest}").pixels
         square = decoder().scaled(pixels, self._picture.side)
         colour = square.mean(axis=(0, 1)).round().astype(np.uint8)
@@ -172,11 +145,6 @@ def way_of(picture: Picture) -> str:
 def looks(pixels: NDArray[np.uint8]) -> tuple[float, ...]:
     """Return what a picture looks like, in the order of `LOOKS`.
 
-    Parameters
-    ----------
-    pixels : uint8 array, shape (height, width, 3)
-        RGB.
-
     Examples
     --------
     >>> looks(np.full((10, 20, 3), 51, dtype=np.uint8))
@@ -200,13 +168,7 @@ def looks(pixels: NDArray[np.uint8]) -> tuple[float, ...]:
 
 
 def decoder() -> Any:
-    """Return what decodes pictures.
-
-    Raises
-    ------
-    Terminal
-        If the extra is not installed.
-    """
+    """Return what decodes pictures."""
     try:
         return import_module("linewright.plugins.pillow")
     except ModuleNotFoundError as error:
@@ -220,15 +182,7 @@ _DICOM = slice(128, 132)
 
 
 def decoded(data: bytes, where: str) -> Any:
-    """Return a picture with its ``pixels``, uint8 of shape (height, width, 3) in RGB, and its ``media_type``.
-
-    Raises
-    ------
-    RequestError
-        If it cannot be read; it names the place. Also of DICOM if the extra is not installed.
-    Terminal
-        If the extra for pictures is not installed.
-    """
+    """Return a picture with its ``pixels``, uint8 of shape (height, width, 3) in RGB, and its ``media_type``."""
     if data[_DICOM] != b"DICM":
         return decoder().decode(data, where)
     try:
@@ -245,13 +199,7 @@ def decoded(data: bytes, where: str) -> Any:
 
 
 def check_picture(data: bytes, where: str) -> None:
-    """Refuse bytes that cannot be read as a picture.
-
-    Raises
-    ------
-    RequestError
-        Naming the place.
-    """
+    """Refuse bytes that cannot be read as a picture."""
     decoded(data, where)
 
 
@@ -275,13 +223,7 @@ def _session(backbone: str, files: Files) -> onnxruntime.InferenceSession:
 def picture_readers(
     encoder: Encoder, files: Files | None, kept: KeptBy | None = None
 ) -> Mapping[str, PictureReader]:
-    """Return what reads the pictures of each column.
-
-    Raises
-    ------
-    Terminal
-        If there are some and nothing says where they are.
-    """
+    """Return what reads the pictures of each column."""
     if encoder.pictures and files is None:
         raise Terminal("nothing says where the pictures are", where=f"column {encoder.pictures[0].column!r}")
     # A backbone that was learned here is of one model: what it says is not worth keeping.
@@ -295,13 +237,7 @@ def picture_readers(
 def picture_of(
     column: str, artifacts: Artifacts, kept: KeptBy | None = None, *, side: int = 128
 ) -> tuple[Picture, PictureReader]:
-    """Return how the pictures of a column become numbers by default; the backbone is kept.
-
-    Parameters
-    ----------
-    side
-        Pixels of a side, a multiple of 32.
-    """
+    """Return how the pictures of a column become numbers by default; the backbone is kept."""
     decoder()
     made = import_module("linewright.plugins.efficientnet_lite0")
     return picture_through(
@@ -325,13 +261,7 @@ def picture_through(
 def patches_of(
     column: str, artifacts: Artifacts, kept: KeptBy | None = None, *, side: int = 128
 ) -> tuple[Picture, PictureReader, int]:
-    """Return how pictures become patches of 64 numbers, what reads them, and how many patches a side of a picture has.
-
-    Parameters
-    ----------
-    side
-        Pixels of a side, a multiple of 32.
-    """
+    """Return how pictures become patches of 64 numbers, what reads them, and how many patches a side of a picture has."""
     decoder()
     made = import_module("linewright.plugins.efficientnet_lite0")
     patches = made.grid(side)

@@ -27,17 +27,7 @@ _MOST_CHARACTERS = 2_000
 
 
 class SentenceReader:
-    """Turns the texts of a column into the numbers of their grams, and behind these those of an encoder of sentences.
-
-    Parameters
-    ----------
-    text
-        How grams become numbers.
-    sentences
-        The encoder.
-    files
-        Returns the bytes of the encoder.
-    """
+    """Turns the texts of a column into the numbers of their grams, and behind these those of an encoder of sentences."""
 
     def __init__(self, text: Text, sentences: SentenceEncoder, files: Files) -> None:
         self._grams, self._sentences, self._files = TextReader(text), sentences, files
@@ -98,13 +88,7 @@ class _Encoder:
 
 
 def plugin() -> Any:
-    """Return what reads texts.
-
-    Raises
-    ------
-    Terminal
-        If the extra is not installed.
-    """
+    """Return what reads texts."""
     try:
         return import_module("linewright.plugins.minilm")
     except ModuleNotFoundError as error:

@@ -103,11 +103,6 @@ TASK_FACTS: Mapping[str, TaskFacts] = MappingProxyType(
 def task_facts(name: str) -> TaskFacts:
     """Return what is asked of a task; of one that a package brings, its rules are loaded for it.
 
-    Raises
-    ------
-    SpecError
-        As `model.tasks.task` does.
-
     Examples
     --------
     >>> task_facts("regression").metrics

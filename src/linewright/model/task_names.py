@@ -44,11 +44,6 @@ def is_task(name: str) -> bool:
 def load(place: str) -> Any:
     """Return what ``module:NAME`` names.
 
-    Raises
-    ------
-    SpecError
-        If it cannot be imported.
-
     Examples
     --------
     >>> load("linewright.model.tasks.binary:BINARY").name

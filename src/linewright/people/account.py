@@ -56,17 +56,6 @@ def price(
 ) -> Priced | None:
     """Price one decision and the one that it is held against; `None` where the row lacks an amount of the matrix.
 
-    Parameters
-    ----------
-    value
-        The matrix.
-    row
-        Returns what was sent in a column; `None` where nothing was.
-    alarm, against
-        Whether each says the positive class.
-    positive
-        Whether the row turned out to be of it.
-
     Examples
     --------
     >>> matrix = Value(currency="EUR", true_positive="amount", false_positive=-4.0, false_negative="-amount", true_negative=0.0)
@@ -159,18 +148,7 @@ class DayTally:
 
 
 def account_of(line: str, currency: str, rule: Against, days: Sequence[DaySums]) -> Account:
-    """Return what the matured answers of some days were worth in one currency.
-
-    Parameters
-    ----------
-    days
-        Oldest first.
-
-    Returns
-    -------
-    Account
-        Sums are exact but for rounding; intervals are those of the module's method.
-    """
+    """Return what the matured answers of some days were worth in one currency."""
     found = [(day.day, one) for day in days for one in day.sums if one.currency == currency]
     sums = [one for _, one in found]
     matured = [one for one in sums if one.matured]

@@ -29,19 +29,6 @@ class Agreement(NamedTuple):
 def krippendorff_alpha(units: Sequence[Sequence[str | float]], *, level: Level = "nominal") -> float | None:
     """Return Krippendorff's alpha [1]_.
 
-    Parameters
-    ----------
-    units
-        The labels that each unit got, one an annotator who labelled it. Units with fewer than two labels do not count.
-    level
-        ``nominal``: two labels are equal or not. ``interval``: labels are numbers, and disagree by the square of their difference.
-
-    Returns
-    -------
-    float in [-1, 1], or None
-        One less the observed disagreement within units over that expected by chance; `None` where nothing can be expected, since all
-        labels are alike or no unit has two.
-
     References
     ----------
     .. [1] K. Krippendorff, Computing Krippendorff's Alpha-Reliability, University of Pennsylvania, 2011,
@@ -62,15 +49,6 @@ def agreement_of(
     units: Sequence[Sequence[str | float]], *, level: Level = "nominal", seed: int, draws: int = DRAWS
 ) -> Agreement:
     """Return Krippendorff's alpha with its 95 % interval: percentiles of the bootstrap that draws whole units [1]_.
-
-    Parameters
-    ----------
-    units, level
-        As for `krippendorff_alpha`.
-    seed
-        Seed of the draws: equal seeds give equal intervals.
-    draws
-        How often units are drawn.
 
     References
     ----------

@@ -180,13 +180,7 @@ def row_name(identity: int) -> str:
 
 
 class Annotations:
-    """The annotation of one line. Threads and processes may use it at once.
-
-    Parameters
-    ----------
-    file
-        The SQLite file, ``annotate/LINE.sqlite`` of the state folder; made at the first write.
-    """
+    """The annotation of one line. Threads and processes may use it at once."""
 
     def __init__(self, file: Path) -> None:
         self._file = file
@@ -214,15 +208,7 @@ class Annotations:
 
     @contextmanager
     def transaction(self) -> Generator["Transaction"]:
-        """Give a write transaction: other writers wait, all of it is durable once the block is left, or none of it happened.
-
-        Raises
-        ------
-        Transient
-            If another process holds the file, or the disk is full.
-        Corrupt
-            If the file is damaged.
-        """
+        """Give a write transaction: other writers wait, all of it is durable once the block is left, or none of it happened."""
         with self._connected() as database:
             database.execute("BEGIN IMMEDIATE")
             yield Transaction(database)
@@ -249,13 +235,7 @@ class Annotations:
             return _CHAIN.end(database, since)
 
     def wrong(self, marks: Mapping[int, str]) -> list[str]:
-        """Say what is wrong with the file.
-
-        Parameters
-        ----------
-        marks
-            Digests of the chain of changes that are known from elsewhere, by the number of the last change then.
-        """
+        """Say what is wrong with the file."""
         with self._connected() as database:
             if damage := damaged_pages(database):
                 return damage
@@ -274,16 +254,6 @@ class Annotations:
         """Remove questions about some predictions with all that was said of them, and give the ends of the chain before and after.
 
         It has happened once the block is left, and not at all where that raises. `None` if nothing is to go.
-
-        Parameters
-        ----------
-        marks
-            As for `wrong`. If there are several, the chain must have those of one of them.
-
-        Raises
-        ------
-        Corrupt
-            If annotations are not what was kept: removing some would hide it.
         """
         questions = self.questions_about(predictions)
         if not questions:
@@ -524,13 +494,7 @@ def _version(database: sqlite3.Connection) -> int:
 
 
 def schema_at(version: int) -> frozenset[Part]:
-    """Return the schema that a file of a version of its form has.
-
-    Raises
-    ------
-    Terminal
-        If it is newer than what is known here.
-    """
+    """Return the schema that a file of a version of its form has."""
     if version > len(_STEPS):
         raise _newer(version)
     with closing(sqlite3.connect(":memory:", isolation_level=None)) as database:

@@ -25,19 +25,7 @@ class Answer(NamedTuple):
 
 
 class Connection:
-    """A connection to one server, made at the first request and kept until it is closed.
-
-    Parameters
-    ----------
-    scheme
-        ``https`` or ``http``.
-    host
-        Name or address.
-    port
-        `None` for the usual one.
-    seconds
-        What a request may take, from the connection to the end of the answer.
-    """
+    """A connection to one server, made at the first request and kept until it is closed."""
 
     def __init__(self, scheme: str, host: str, port: int | None, *, seconds: float) -> None:
         self._seconds = seconds
@@ -51,24 +39,7 @@ class Connection:
     def ask(
         self, method: str, target: str, *, body: bytes | None = None, headers: Mapping[str, str], most: int
     ) -> Answer:
-        """Send a request and return the answer, whatever its status.
-
-        Parameters
-        ----------
-        method, target
-            The request line.
-        body
-            `None` for none.
-        headers
-            By name.
-        most
-            Bytes of the answer that are read; of one that is longer the connection is closed.
-
-        Raises
-        ------
-        Unanswered
-            If none came, or not in time.
-        """
+        """Send a request and return the answer, whatever its status."""
         deadline = Deadline(self._seconds, lambda: self._connection.sock)
         try:
             with deadline:

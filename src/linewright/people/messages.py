@@ -51,11 +51,6 @@ class _Kind(msgspec.Struct, frozen=True):
 def cloud_event(message: Message, factory: str) -> dict[str, Any]:
     """Return a message as a CloudEvent 1.0.
 
-    Parameters
-    ----------
-    factory
-        Name of the factory's folder.
-
     Examples
     --------
     >>> told = Message(seq=7, id="sha256:ab", topic="halts", kind="halted", line="a", subject="a", at="2026-11-25T00:00:00.000000Z", says="a was halted", event={})
@@ -89,15 +84,7 @@ def kinds_of(topics: tuple[Topic, ...]) -> tuple[str, ...]:
 
 
 def message_of(link: Link, metadata: MetadataReader, topics: tuple[Topic, ...]) -> Message | None:
-    """Return what is told of an event; `None` where it is none of the topics.
-
-    Parameters
-    ----------
-    link
-        The event, as the record has it.
-    metadata
-        For what the event refers to; where that cannot be read, less is told.
-    """
+    """Return what is told of an event; `None` where it is none of the topics."""
     kind = _KINDS.get(link.kind)
     if kind is None:
         return None

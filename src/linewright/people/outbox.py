@@ -59,13 +59,7 @@ class Place(NamedTuple):
 
 
 class Outbox:
-    """The places of all destinations of a factory, in one SQLite file. Threads and processes may use it at once.
-
-    Parameters
-    ----------
-    state
-        The state folder of the factory; the file is made at the first write.
-    """
+    """The places of all destinations of a factory, in one SQLite file. Threads and processes may use it at once."""
 
     def __init__(self, state: Path) -> None:
         self._path = state / OUTBOX

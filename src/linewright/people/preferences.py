@@ -61,11 +61,6 @@ class Preferences(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     def with_view(self, view: SavedView) -> "Preferences":
         """Return them with a view; one of the same name or the same address goes, so that saving again changes or renames it.
 
-        Raises
-        ------
-        RequestError
-            If there are `MOST_VIEWS` others.
-
         Examples
         --------
         >>> once = Preferences().with_view(SavedView(name="mine", address="/?q=eu"))
@@ -83,13 +78,7 @@ class Preferences(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
         return replace(self, views=tuple(sorted([*others, view], key=lambda one: one.name)))
 
     def without_view(self, name: str) -> "Preferences":
-        """Return them without a view.
-
-        Raises
-        ------
-        NotFound
-            If there is none of that name.
-        """
+        """Return them without a view."""
         left = tuple(one for one in self.views if one.name != name)
         if len(left) == len(self.views):
             there = ", ".join(one.name for one in self.views) or "(none yet)"
@@ -98,24 +87,7 @@ class Preferences(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
 
 
 def read_preferences(state: Path, member: str, since: str) -> Preferences:
-    """Return what a member has set; nothing if the file is of an earlier member of the same name.
-
-    Parameters
-    ----------
-    state
-        State folder of the factory.
-    member
-        Name of the member, or `OWNER`.
-    since
-        When they became a member; empty for the owner.
-
-    Raises
-    ------
-    Denied
-        If others may read or change the file.
-    Corrupt
-        If it is not what was written.
-    """
+    """Return what a member has set; nothing if the file is of an earlier member of the same name."""
     path = _path(state, member)
     with explained(path, "the preferences of a member"):
         try:
@@ -128,13 +100,7 @@ def read_preferences(state: Path, member: str, since: str) -> Preferences:
 
 
 def decode_preferences(held: bytes, path: Path) -> Preferences:
-    """Return what a file of preferences says.
-
-    Raises
-    ------
-    Corrupt
-        If it is not what was written.
-    """
+    """Return what a file of preferences says."""
     try:
         found = msgspec.json.decode(held, type=Preferences)
     except msgspec.MsgspecError as error:
@@ -152,20 +118,7 @@ def decode_preferences(held: bytes, path: Path) -> Preferences:
 def change_preferences(
     state: Path, member: str, since: str, change: Callable[[Preferences], Preferences]
 ) -> Preferences:
-    """Change what a member has set, one change at a time, and return it as it is then.
-
-    Parameters
-    ----------
-    state, member, since
-        As for `read_preferences`.
-    change
-        Returns what it is to be, given what it is; what it raises leaves it as it is.
-
-    Raises
-    ------
-    LinewrightError
-        As `read_preferences` does, and if it cannot be written.
-    """
+    """Change what a member has set, one change at a time, and return it as it is then."""
     path = _path(state, member)
     change(read_preferences(state, member, since))  # what is refused makes neither folder nor lock
     with explained(path, "the preferences of a member"):
@@ -188,13 +141,7 @@ def remove_preferences(state: Path, member: str) -> None:
 
 
 def forget_views(state: Path, is_about: Callable[[SavedView], bool]) -> int:
-    """Remove the views of all members that are about somebody; return how many there were.
-
-    Parameters
-    ----------
-    is_about
-        Whether a view is.
-    """
+    """Remove the views of all members that are about somebody; return how many there were."""
     removed = 0
     for path in files_in(state):
         found = decode_preferences(path.read_bytes(), path)

@@ -35,26 +35,7 @@ def standing_of(
     under: Mapping[str, str],
     is_done: bool,
 ) -> Standing:
-    """Return how a proposal stands.
-
-    Parameters
-    ----------
-    votes
-        In order; those about other proposals or another change do not count.
-    now
-        An instant, UTC.
-    since
-        Members who may approve it as things are, and since when each is a member: an approval of before was another person's.
-    under
-        What it stands on, as it is now.
-    is_done
-        Whether it was applied.
-
-    Returns
-    -------
-    Standing
-        Authors never count, and each member counts once. What was applied, declined or withdrawn stays so, whatever happens later.
-    """
+    """Return how a proposal stands."""
     mine = [one for one in votes if (one.proposal, one.change) == (proposed.id, proposed.change)]
     counted = {
         one.member: one

@@ -46,17 +46,7 @@ _SOME, _MANY = 20, 50
 
 
 class Undelivered(Exception):  # noqa: N818 -- says what happened
-    """A try failed.
-
-    Parameters
-    ----------
-    why
-        One sentence.
-    is_refused
-        Whether the receiver refuses this event, and would do so again.
-    pause_s
-        How long the receiver asked to be left alone, in seconds.
-    """
+    """A try failed."""
 
     def __init__(self, why: str, *, is_refused: bool = False, pause_s: float = 0.0) -> None:
         super().__init__(why)
@@ -80,11 +70,6 @@ class Sender(Protocol):
 def sign(secret: str, *, id: str, timestamp: int, body: bytes) -> str:  # noqa: A002 -- the specification's name
     """Return the value of ``webhook-signature``: HMAC-SHA256 of ``ID.TIMESTAMP.BODY``, in base64.
 
-    Parameters
-    ----------
-    secret
-        Text, whose UTF-8 bytes are the key; or ``whsec_`` and the key in base64.
-
     Examples
     --------
     >>> sign("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", id="msg_p5jXN8AQM9LWM0D4loKWxJek", timestamp=1614265330, body=b'{"test": 2432232314}')
@@ -101,24 +86,7 @@ def sign(secret: str, *, id: str, timestamp: int, body: bytes) -> str:  # noqa: 
 def open_sender(
     spec: DestinationSpec | LineageSpec, recipient: str | None, *, root: Path, where: str, at: str
 ) -> "Sender":
-    """Return what sends to a destination. Its secrets are read now; nothing is connected yet.
-
-    Parameters
-    ----------
-    recipient
-        Of e-mail, who gets it.
-    root
-        The factory's folder: its name tells receivers where an event is from, and paths of secrets start there.
-    where
-        The destination, for messages.
-    at
-        The time of the tries: UTC, RFC 3339.
-
-    Raises
-    ------
-    SpecError
-        If a secret is not there, or is no URL where it must be one.
-    """
+    """Return what sends to a destination. Its secrets are read now; nothing is connected yet."""
     match spec:
         case WebhookSpec():
             url = spec.webhook
@@ -234,13 +202,7 @@ def _escaped(text: str) -> str:
 
 
 class Post:
-    """POST requests to one URL, on one connection. Redirects are not followed, and nothing is sent to a link-local address.
-
-    Raises
-    ------
-    SpecError
-        If it is not a URL.
-    """
+    """POST requests to one URL, on one connection. Redirects are not followed, and nothing is sent to a link-local address."""
 
     def __init__(self, url: str, *, where: str) -> None:
         try:

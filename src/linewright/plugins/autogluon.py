@@ -36,13 +36,7 @@ _LABEL, _WEIGHT = "label", "weight"
 
 
 def offer(asked: Asked) -> Offered:
-    """Let AutoGluon fit and compare, and return the best as an estimator.
-
-    Raises
-    ------
-    UserCodeError
-        If AutoGluon fails, or fits nothing.
-    """
+    """Let AutoGluon fit and compare, and return the best as an estimator."""
     # Here and not at the top, so that the file can be read where the extra is absent.
     tabular: Any = import_module("autogluon.tabular")
     maker = Maker(name="AutoGluon", make=dict, section=SECTION, at=SECTION)

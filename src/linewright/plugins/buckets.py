@@ -31,15 +31,7 @@ _RETRY: dict[str, Any] = {"max_retries": 3, "retry_timeout": timedelta(seconds=6
 
 
 class Bucket:
-    """Objects that a URL names: one, those of a folder, or those of a pattern; a `RemoteStore`.
-
-    Parameters
-    ----------
-    credentials
-        What the bucket is read with.
-    proxy
-        URL of the way to its server.
-    """
+    """Objects that a URL names: one, those of a folder, or those of a pattern; a `RemoteStore`."""
 
     def __init__(self, credentials: Credentials, proxy: str, request: RemoteRequest) -> None:
         self._request, self._path = request, request.url.path

@@ -75,13 +75,7 @@ class CatBoost:
         seed: int,
         settings: Mapping[str, Any],
     ) -> XGBoostFitted:
-        """Fit trees; see `Trainer.fit`.
-
-        Raises
-        ------
-        Terminal
-            If CatBoost fails, or writes trees that do not answer as it does.
-        """
+        """Fit trees; see `Trainer.fit`."""
         # Here and not at the top, so that the file can be read where the extra is absent.
         catboost: Any = import_module("catboost")
         columns, truth = _Columns.of(x, categorical), _Truth.of(target, weight, task, classes)

@@ -46,13 +46,7 @@ class NotReadError(Exception):
 
 
 def version_of(folder: Path, version: int | None) -> DeltaVersion:
-    """Return a version of the table in a folder, which needs to hold the log alone; by default the newest.
-
-    Raises
-    ------
-    NotReadError
-        If there is no such table or version, or rows would be read wrongly.
-    """
+    """Return a version of the table in a folder, which needs to hold the log alone; by default the newest."""
     try:
         table = DeltaTable(str(folder), version=version)
         features = set(table.protocol().reader_features or ())

@@ -89,18 +89,6 @@ def decode(data: bytes, where: str) -> Decoded:
 
     Numbers of more than 8 bits become what their window shows, after slope and intercept; what has no window is refused, since it is not known
     how bright it is. ``MONOCHROME1`` is turned, so that more is always brighter.
-
-    Parameters
-    ----------
-    data
-        A file of at most 20 MB and 25 million pixels, not compressed or by run lengths.
-    where
-        Place of the picture, for messages; none of them has a value of the file but for the form of its pixels.
-
-    Raises
-    ------
-    RequestError
-        If it is none of these, or has several frames, a palette, more than 16 bits, or tables of values in place of a window.
     """
     if len(data) > MOST_BYTES:
         raise _refused("the picture is too large", where, f"{len(data):,} bytes", f"{MOST_BYTES:,} bytes")

@@ -22,18 +22,7 @@ def new_key() -> bytes:
 
 
 class Key:
-    """A private key.
-
-    Parameters
-    ----------
-    pem
-        PKCS #8 in PEM, not encrypted.
-
-    Raises
-    ------
-    ValueError
-        If it is none, or of another kind.
-    """
+    """A private key."""
 
     def __init__(self, pem: bytes) -> None:
         try:

@@ -57,16 +57,6 @@ Floats = NDArray[np.float32]
 def graph(size: int) -> bytes:
     """Return an ONNX graph: ``pixels``, uint8 of shape (n, size, size, 3) in RGB, to ``features``, float32 of shape (n, 1416).
 
-    Parameters
-    ----------
-    size
-        Side of the pictures in pixels, a multiple of 32.
-
-    Raises
-    ------
-    Corrupt
-        If the wheel holds other weights.
-
     Examples
     --------
     >>> len(graph(64)) > 3_000_000

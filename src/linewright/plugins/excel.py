@@ -32,15 +32,7 @@ _MOST_WHOLE = 2.0**53
 
 
 def main(file: str, sheet: str, is_named: str, most: str, word: str) -> None:
-    """Send the names of the columns, then the rows with the number of each in the sheet, then that all was sent; or what is wrong.
-
-    Parameters
-    ----------
-    sheet, is_named
-        Name of the sheet, which counts if the other is ``yes``; else the first sheet is read.
-    most
-        Columns that it may have.
-    """
+    """Send the names of the columns, then the rows with the number of each in the sheet, then that all was sent; or what is wrong."""
     channel = parent(word)
     channel.send({"ready": True})
     try:

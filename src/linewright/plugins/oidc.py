@@ -104,17 +104,7 @@ _REGISTRY = _Registry(algorithms=ALGORITHMS, strict_check_header=False)
 
 
 class Provider:
-    """A provider; threads may use it.
-
-    Parameters
-    ----------
-    spec
-        What `factory.yaml` says of it.
-    root
-        The factory's folder, from which the path of the secret starts.
-    now
-        The time; RFC 3339, UTC.
-    """
+    """A provider; threads may use it."""
 
     def __init__(self, spec: OidcSpec, *, root: Path, now: Callable[[], str]) -> None:
         self.spec = spec
@@ -124,15 +114,7 @@ class Provider:
         self._trouble: tuple[dict[str, Any], float] | None = None
 
     def address(self, begun: Begun) -> str:
-        """Return the address of the provider's page for signing in.
-
-        Raises
-        ------
-        Transient
-            If the provider cannot be reached.
-        Terminal
-            If it says something wrong of itself.
-        """
+        """Return the address of the provider's page for signing in."""
         digest = hashlib.sha256(begun.verifier.encode("ascii")).digest()
         query = {
             "response_type": "code",
@@ -148,24 +130,7 @@ class Provider:
         return f"{endpoint}{'&' if '?' in endpoint else '?'}{urlencode(query)}"
 
     def vouch(self, begun: Begun, *, code: str, issuer: str | None) -> Vouched:
-        """Return who has signed in there.
-
-        Parameters
-        ----------
-        begun
-            What the sign-in began with.
-        code
-            What the browser came back with.
-        issuer
-            Who sent it back, if it says so.
-
-        Raises
-        ------
-        Unauthenticated
-            If the provider does not vouch for anybody, or its token is not for this sign-in.
-        Transient, Terminal, SpecError
-            If it cannot be reached, answers something else, or the secret cannot be read.
-        """
+        """Return who has signed in there."""
         metadata = self._metadata()
         is_named = metadata.authorization_response_iss_parameter_supported
         if (issuer is None and is_named) or (issuer is not None and issuer != self.spec.issuer):

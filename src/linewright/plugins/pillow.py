@@ -43,19 +43,6 @@ def decode(data: bytes, where: str) -> Decoded:
     Transparent pictures lie on black. What could be read in several ways is refused: several frames, inks in place of light, and pixels
     of more than 8 bits, whose range is not known.
 
-    Parameters
-    ----------
-    data
-        A file: PNG, JPEG, WebP, TIFF or BMP of at most 20 MB and 25 million pixels, with sides of at least 8 pixels.
-    where
-        Place of the picture, for messages.
-
-    Raises
-    ------
-    RequestError
-        If it is none of these, is broken off, is too large or too small, or has frames, inks, more than 8 bits or 100
-        scans.
-
     Examples
     --------
     >>> file = io.BytesIO()

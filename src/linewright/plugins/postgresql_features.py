@@ -107,15 +107,7 @@ class _Session(NamedTuple):
 
 
 class PostgresFeatures:
-    """What machines share in PostgreSQL; see `store.shared_features.SharedFeatures`.
-
-    Parameters
-    ----------
-    root
-        Folder of the factory, which relative paths of secrets start from.
-    reference
-        ``env:NAME`` or ``file:PATH`` of the URL.
-    """
+    """What machines share in PostgreSQL; see `store.shared_features.SharedFeatures`."""
 
     def __init__(self, root: Path, reference: str) -> None:
         self._root, self._reference = root, reference
@@ -221,13 +213,7 @@ class PostgresFeatures:
         return True
 
     def knows_tables(self) -> bool:
-        """Return whether the tables are there.
-
-        Raises
-        ------
-        Terminal
-            If they are of a newer Linewright.
-        """
+        """Return whether the tables are there."""
         if self.has_tables:
             return True
         with self.session(LOOK_S) as (connection, _):
@@ -339,17 +325,7 @@ class PostgresFeatures:
 
 
 class PostgresRows(PushedRows):
-    """The rows of one source in a database that machines share.
-
-    Parameters
-    ----------
-    shared
-        Where they are.
-    file
-        The file that has them if they are not shared: rows that came before are taken from it once.
-    now
-        The time, UTC; `now_utc` stands for the clock of the database, since those of machines differ.
-    """
+    """The rows of one source in a database that machines share."""
 
     def __init__(self, shared: PostgresFeatures, file: Path, *, now: Callable[[], str] = now_utc) -> None:
         super().__init__(file, now=now)

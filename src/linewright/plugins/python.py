@@ -34,24 +34,7 @@ SECTION = "train.python"
 
 
 def offer(asked: Asked, *, file: str, function: str, data: bytes, root: Path) -> Offered:
-    """Return the estimator of a user's function as the only setting.
-
-    Parameters
-    ----------
-    asked
-        The rows, for what the function may be told of them.
-    file, function
-        As the line file has them.
-    data
-        The file's bytes.
-    root
-        Folder of the factory: the file may not import others from there, whose changes nobody would notice.
-
-    Raises
-    ------
-    UserCodeError
-        If the file cannot be run, has no such function, or returns no estimator.
-    """
+    """Return the estimator of a user's function as the only setting."""
     at = find_function(data, file=file, function=function)
     origin = Origin(name=f"{function} in {file}", section=SECTION, at=at, file=file)
     found = _function(data, origin, file=file, function=function, root=root)

@@ -490,13 +490,7 @@ def _session(query: DatabaseQuery, isolation: str) -> str:
 
 
 def _isolation(session: Any, query: DatabaseQuery) -> str:
-    """Return the level on which one SELECT sees one state.
-
-    Raises
-    ------
-    RequestError
-        If only locks could see to that, and the URL does not ask for them.
-    """
+    """Return the level on which one SELECT sees one state."""
     if query.url.options.get("isolation") == "serializable":
         return "serializable"
     ((state, is_versioned),) = _all(session, _ISOLATION)

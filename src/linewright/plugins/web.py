@@ -44,17 +44,7 @@ class Page(NamedTuple):
 
 
 class Web:
-    """Asks one server, again after a pause if it says that it is busy.
-
-    Parameters
-    ----------
-    credentials
-        Who asks.
-    proxy
-        URL of the way to the server.
-    request
-        What messages name.
-    """
+    """Asks one server, again after a pause if it says that it is busy."""
 
     def __init__(self, credentials: Credentials, proxy: str, request: RemoteRequest) -> None:
         self._request, self._header = request, credentials.header
@@ -77,20 +67,7 @@ class Web:
     def answer(
         self, url: str, *, until: float, method: str = "GET", headers: Mapping[str, str] | None = None
     ) -> Generator[httpx.Response]:
-        """Give the answer to a question once the server takes it, before its body is read.
-
-        Parameters
-        ----------
-        until
-            When to give up, as `time.monotonic` has it.
-
-        Raises
-        ------
-        Transient
-            If there is none until then.
-        RequestError
-            If the server leads to another one; of GET also as `refuse`.
-        """
+        """Give the answer to a question once the server takes it, before its body is read."""
         for tried in range(1, _MOST_TRIES + 1):
             with self._sent(method, url, until, headers or {}) as answer:
                 if answer.status_code not in _AGAIN:
@@ -105,13 +82,7 @@ class Web:
             sleep(pause)
 
     def page(self, url: str, *, until: float, most: int) -> Page:
-        """Return one page; it is requested again if it breaks off.
-
-        Raises
-        ------
-        Transient, RequestError
-            As `answer` does; and if it has more than `most` bytes.
-        """
+        """Return one page; it is requested again if it breaks off."""
         for tried in range(1, _MOST_TRIES + 1):
             try:
                 with self.answer(url, until=until, headers=_ASKED) as answer:
@@ -180,15 +151,7 @@ class Web:
         raise self._request.unavailable_error("it leads in a circle")
 
     def here(self, url: str) -> str:
-        """Return a URL that a server gave, if it is one of that server.
-
-        Raises
-        ------
-        SpecError
-            If it leads elsewhere: who asks is known there only to this one.
-        RequestError
-            If it is too long to be requested.
-        """
+        """Return a URL that a server gave, if it is one of that server."""
         if len(url) > _MOST_URL:
             raise RequestError(
                 "the server leads to a URL that is too long",
@@ -207,13 +170,7 @@ class Web:
         return url.partition("#")[0]
 
     def refuse(self, answer: httpx.Response) -> None:
-        """Raise what an answer means that is not the content.
-
-        Raises
-        ------
-        RequestError
-            If the server refuses, or has no such thing.
-        """
+        """Raise what an answer means that is not the content."""
         match answer.status_code:
             case 401 | 403:
                 raise self._request.login_error(f"it says {answer.status_code} {answer.reason_phrase}")

@@ -40,13 +40,7 @@ _PLAIN = {b"T": True, b"F": False, b"Z": None}
 
 
 def read(data: bytes) -> Sums:
-    """Return what a file says.
-
-    Raises
-    ------
-    UnfitError
-        If it cannot be read, or its answers are not sums of trees in a form that is known here.
-    """
+    """Return what a file says."""
     try:
         return _read_xgboost(data)
     except msgspec.ValidationError as error:
@@ -151,15 +145,7 @@ def _levels(learner: Learner) -> dict[int, tuple[str | float, ...]]:
 
 
 def document_of(data: bytes) -> Document:
-    """Read a document, JSON or UBJSON, as `Booster.save_model` writes them.
-
-    Raises
-    ------
-    msgspec.ValidationError
-        If it is of another form.
-    ValueError
-        If it is neither.
-    """
+    """Read a document, JSON or UBJSON, as `Booster.save_model` writes them."""
     return _decoded(data, Document)
 
 
@@ -196,17 +182,6 @@ def _decoded(data: bytes, kind: type[_Form]) -> _Form:
 
 def read_ubjson(data: bytes) -> Any:
     r"""Read a value in UBJSON.
-
-    Parameters
-    ----------
-    data
-        Draft 12 of the format, https://ubjson.org, as far as XGBoost writes it: objects without a given length, arrays with a type and
-        a length or without both, numbers, texts, true, false and null.
-
-    Raises
-    ------
-    ValueError
-        If it is none, ends too early, or is nested more than 64 deep.
 
     Examples
     --------

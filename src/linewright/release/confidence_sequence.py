@@ -28,20 +28,6 @@ class Bounds(NamedTuple):
 def bounds(values: NDArray[np.float64], confidence: float) -> Bounds:
     """Return time-uniform bounds of the average of values that come one after the other.
 
-    Parameters
-    ----------
-    values
-        In the order in which they came, each from 0 to 1, shape (n,). They need be neither independent nor alike: what is
-        bounded is the plain average of what was to be expected of each, given those before it.
-    confidence
-        Above 0 and below 1. With at least this probability that average lies within the bounds at all times; beyond one
-        end of them with at most half of what is missing to 1.
-
-    Raises
-    ------
-    ValueError
-        If a value lies outside of 0 to 1.
-
     Examples
     --------
     >>> low, high = bounds(np.tile([0.2, 0.4], 1000), 0.95)

@@ -11,19 +11,7 @@ from linewright.release.promotion import explored_share, project, series_of_run,
 def configure(
     context: Context, serving_dir: Path, line: str, *, log_fails: WhenLogFails, explore: float = 0.0
 ) -> Configured | None:
-    """Have endpoints of a line do what its file says; return the event where that is news, else `None`.
-
-    Parameters
-    ----------
-    context
-        Of the caller.
-    serving_dir
-        Folder of the files that endpoints follow.
-    log_fails
-        What an endpoint does while the prediction log cannot be written.
-    explore
-        Share of its lists that it draws.
-    """
+    """Have endpoints of a line do what its file says; return the event where that is news, else `None`."""
     before, share = when_log_fails(context.metadata, line), explored_share(context.metadata, line)
     if (before, share) == (log_fails, explore):
         return None
@@ -45,13 +33,7 @@ def configure(
 
 
 def tell_series(context: Context, serving_dir: Path, line: str, values: str) -> SeriesRead | None:
-    """Have endpoints of a line answer from newer values of its series; return the event if that is news, else `None`.
-
-    Parameters
-    ----------
-    values
-        Digest of the `SeriesValues` that a run has read.
-    """
+    """Have endpoints of a line answer from newer values of its series; return the event if that is news, else `None`."""
     if series_of_run(context.metadata, line) == values:
         return None
     return publish_series(context, serving_dir, line, because="a run has read newer values", values=values)

@@ -46,17 +46,6 @@ def stop(serving_dir: Path, line: str) -> bool:
     """Stop a line: take away what lets it answer.
 
     It reads nothing before, waits for nobody, and may be done again at any time.
-
-    Returns
-    -------
-    bool
-        Whether endpoints stop by that. They do not where the line never had a serving file, or has one that was written before
-        such a stop was known.
-
-    Raises
-    ------
-    OSError
-        If this user may not, or the disk may not be written.
     """
     if not is_line_name(line):
         return False
@@ -88,13 +77,7 @@ def unguarded(serving_dir: Path) -> list[str]:
 
 
 def may_answer(serving_dir: Path, line: str) -> bool:
-    """Return whether the file is there that lets a line answer; no descriptor is needed for that.
-
-    Raises
-    ------
-    OSError
-        If the folder cannot be asked.
-    """
+    """Return whether the file is there that lets a line answer; no descriptor is needed for that."""
     try:
         os.stat(f"{serving_dir}/{line}{GO}")  # noqa: PTH116 -- of a thousand lines, as text it costs a quarter
     except FileNotFoundError:
@@ -103,13 +86,7 @@ def may_answer(serving_dir: Path, line: str) -> bool:
 
 
 def allow(serving_dir: Path, line: str) -> None:
-    """Let a line answer, unless a halt is pending. Only the holder of the line's lock may call it.
-
-    Raises
-    ------
-    OSError
-        If the file cannot be written.
-    """
+    """Let a line answer, unless a halt is pending. Only the holder of the line's lock may call it."""
     go = _go(serving_dir, line)
     if go.exists() or is_pending(serving_dir, line):
         return
@@ -130,18 +107,7 @@ def forbid(serving_dir: Path, line: str) -> None:
 
 
 def leave(serving_dir: Path, line: str, note: Note) -> bool:
-    """Leave a note of who stopped a line, as well as the disk allows it.
-
-    Returns
-    -------
-    bool
-        Whether it is kept; not where another one is there that nobody has recorded yet.
-
-    Raises
-    ------
-    OSError
-        If the line was freed meanwhile and cannot be stopped again.
-    """
+    """Leave a note of who stopped a line, as well as the disk allows it."""
     is_kept = _leave(serving_dir, line, _fitting(note))
     # Whoever frees the line at this moment may have made the file before the note was there, see `allow`.
     forbid(serving_dir, line)

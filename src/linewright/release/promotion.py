@@ -76,48 +76,7 @@ def promote(
     proposal: str | None = None,
     on: Pointer | None = None,
 ) -> Promoted:
-    """Make a registered model the champion of its line.
-
-    Parameters
-    ----------
-    context
-        Of the caller.
-    serving_dir
-        Folder of the files that endpoints follow.
-    candidate
-        The model; without a certificate only where `forced`.
-    because
-        The reason, for the record.
-    forced
-        Whether a person promotes it whatever the certificate says; the record says so.
-    run
-        The run that promotes, or `None` for a person. A run promotes at most once: the same again returns the first
-        promotion. Its certificate must compare with the model that still serves.
-    declared, evidence
-        Digests of the line file as it was before the model was trained, and of what its trial showed.
-    proposal
-        The approved proposal that this applies.
-    on
-        The pointer that the caller has looked at: only what it says may be replaced (default: whatever there is).
-
-    Returns
-    -------
-    Promoted
-        The event, recorded together with the move; the file is written after it.
-
-    Raises
-    ------
-    NotFound
-        If the line has no such model, or bytes of the package are missing.
-    Corrupt
-        If stored bytes have changed; nothing moves.
-    GateRefused
-        If there is no certificate for exactly this package that says promote, and it is not forced.
-    RequestError
-        If it is forced without a reason.
-    Conflict
-        If the model is the champion already, the run has promoted another, or someone else moved the line meanwhile.
-    """
+    """Make a registered model the champion of its line."""
     line, model = candidate.line, candidate.model
     earlier = _promotion_of(context.metadata, line, run)
     if earlier is not None:
@@ -171,15 +130,6 @@ def rollback(context: Context, serving_dir: Path, line: str, because: str) -> Ro
     """Let the champion before the present one serve again.
 
     Rolling back again goes further back; it never returns to a model that was rolled back.
-
-    Raises
-    ------
-    RequestError
-        If there is no champion, or none before it.
-    Corrupt, NotFound
-        If bytes of that model have changed or are missing; nothing moves.
-    Conflict
-        If someone else moved the line meanwhile.
     """
     now = context.metadata.pointer(line)
     chain = champions(context.metadata, line)
@@ -230,24 +180,6 @@ def deploy(
     """Let a certified candidate be tried beside the champion, or let a canary answer a larger share than before.
 
     Another candidate that is tried is withdrawn, once nothing speaks against this one.
-
-    Parameters
-    ----------
-    share
-        Of the rows that it answers, see `Deployed`. Units that a canary has stay with it when the share grows.
-    evidence
-        Digest of what the step before showed.
-    proposal
-        The approved proposal that this applies.
-
-    Raises
-    ------
-    NotFound, Corrupt
-        If the line has no such model, or its bytes are missing or have changed; nothing moves.
-    GateRefused
-        If the certificate is not for this package, or does not say promote.
-    Conflict
-        If there is no champion or it is another than the certificate's rival, or someone else moved the line meanwhile.
     """
     line, model, package = candidate.line, candidate.model, candidate.package
     now, before = context.metadata.pointer(line), canary_of(context.metadata, line)
@@ -308,11 +240,6 @@ def withdraw(
     """Let the champion alone answer again; `None` where no candidate is tried (any more).
 
     It does not yield to another move at the same moment: it tries again on what that left.
-
-    Raises
-    ------
-    Conflict
-        If the line moves so often that it lost ten times.
     """
 
     def withdrawn(now: Pointer) -> tuple[Pointer, Withdrawn]:
@@ -372,16 +299,6 @@ def halt(
 
     The endpoint stops before anything is recorded, see `release.stop`; a halt that cannot be recorded now stays pending, and
     `record_pending` records it. A halt does not yield to a promotion at the same moment: it tries again on what that left.
-
-    Parameters
-    ----------
-    at
-        When it was asked for, where the caller stopped the line and left a note already (default: now).
-
-    Raises
-    ------
-    Conflict
-        If the line moves so often that it lost ten times.
     """
     note = halt_file.Note(by=context.actor, because=because, at=at or context.now())
     if halt:
@@ -403,18 +320,7 @@ def halt(
 
 
 def record_pending(context: Context, serving_dir: Path, line: str) -> Halted | None:
-    """Record the halt of a line that could not be recorded when the line was stopped.
-
-    Returns
-    -------
-    Halted or None
-        `None` where none was pending, or the record does not know the line: then it is not the one that this line was served by.
-
-    Raises
-    ------
-    LinewrightError
-        If it cannot be recorded now either; it stays pending.
-    """
+    """Record the halt of a line that could not be recorded when the line was stopped."""
     if not halt_file.is_pending(serving_dir, line) or line not in context.metadata.lines():
         return None
     note = halt_file.note_of(serving_dir, line)
@@ -451,20 +357,7 @@ def _halted(
     is_late: bool = False,
     is_new: bool = False,
 ) -> Halted:
-    """Record that a line is halted or freed.
-
-    Parameters
-    ----------
-    is_late
-        Whether it happened before, at the time of the note.
-    is_new
-        Whether it is recorded only where the line is not halted already.
-
-    Raises
-    ------
-    _Recorded
-        If another process has recorded the same.
-    """
+    """Record that a line is halted or freed."""
 
     def halted(now: Pointer) -> tuple[Pointer, Halted]:
         earlier = _recorded(context.metadata, line, note) if halt else None
@@ -502,13 +395,7 @@ def _recorded(metadata: MetadataReader, line: str, note: halt_file.Note) -> Halt
 
 
 def refuse(context: Context, serving_dir: Path, refused: Refused) -> Refused:
-    """Record that a candidate was not promoted; unless it was rejected, it is the challenger of its line now.
-
-    Raises
-    ------
-    Conflict
-        If the line moves so often that it lost ten times.
-    """
+    """Record that a candidate was not promoted; unless it was rejected, it is the challenger of its line now."""
 
     def challenged(now: Pointer) -> tuple[Pointer, Refused]:
         challenger = refused.model if refused.verdict != "reject" else now.challenger
@@ -546,11 +433,6 @@ def project(metadata: MetadataReader, serving_dir: Path, line: str) -> Serving:
 
     The file that lets the line answer comes before the first one that names it, and again where the record has freed the line. A
     pending halt stands: it took that file away, and the record does not know of it yet.
-
-    Returns
-    -------
-    Serving
-        What the file says now.
     """
     serving_dir.mkdir(parents=True, exist_ok=True)
     path = line_path(serving_dir, line, ".json")
@@ -750,13 +632,7 @@ def _require_certificate(metadata: MetadataReader, candidate: Candidate, *, riva
 
 
 def require_bytes(context: Context, package: str) -> None:
-    """Require that everything an endpoint will load is there, with its digest.
-
-    Raises
-    ------
-    Corrupt, NotFound
-        If bytes have changed or are missing.
-    """
+    """Require that everything an endpoint will load is there, with its digest."""
     read = decode(Package, context.artifacts.get(package), digest=package)
     for digest in read.loaded:
         context.artifacts.get(digest)

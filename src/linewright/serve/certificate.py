@@ -12,22 +12,7 @@ _HINT = "a certificate in PEM with the certificates above it, and its private ke
 
 
 class Certificate:
-    """A certificate and its private key, as two files, which may be renewed.
-
-    Parameters
-    ----------
-    certificate
-        File with the certificate and those above it, PEM.
-    key
-        File with its private key, PEM, without a passphrase; the world must not read it.
-
-    Raises
-    ------
-    RequestError
-        If they are no such files, do not belong together, or the certificate is not valid now.
-    Denied
-        If everybody on the machine can read the key.
-    """
+    """A certificate and its private key, as two files, which may be renewed."""
 
     def __init__(self, certificate: str, key: str) -> None:
         self._files = certificate, key

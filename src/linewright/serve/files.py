@@ -12,13 +12,7 @@ from linewright.store.clock import uuid7
 
 
 def write_whole(path: Path, body: bytes) -> None:
-    """Put a file in the place of another; readers see the one or the other.
-
-    Raises
-    ------
-    OSError
-        If it cannot be written; then the other is still there.
-    """
+    """Put a file in the place of another; readers see the one or the other."""
     draft = _draft_of(path)
     try:
         draft.write_bytes(body)
@@ -29,13 +23,7 @@ def write_whole(path: Path, body: bytes) -> None:
 
 
 def write_held(path: Path, body: bytes = b"") -> IO[bytes]:
-    """Like `write_whole`, and hold the file until what is returned is closed. It is held before it has its name.
-
-    Raises
-    ------
-    OSError
-        If it cannot be written.
-    """
+    """Like `write_whole`, and hold the file until what is returned is closed. It is held before it has its name."""
     draft = _draft_of(path)
     file = draft.open("xb", buffering=0)
     try:

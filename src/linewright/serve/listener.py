@@ -24,22 +24,7 @@ _REACHED = "endpoint.reached"
 
 @contextmanager
 def listening(host: str, port: int, reach: Reach = Reach()) -> Generator[socket.socket]:  # noqa: B008 -- it is frozen
-    """Give a socket on which connections wait from here on, until someone accepts them.
-
-    Parameters
-    ----------
-    host, port
-        Where to listen; port 0 takes a free one.
-    reach
-        How clients reach it.
-
-    Raises
-    ------
-    RequestError
-        If the address cannot be listened on.
-    Denied
-        If other machines could reach it in the clear.
-    """
+    """Give a socket on which connections wait from here on, until someone accepts them."""
     with closing(_listen(host, port, reach)) as listener:
         yield listener
 
@@ -66,28 +51,14 @@ def announced_as(listener: socket.socket, reach: Reach, *, needs_token: bool) ->
 
 
 class Announcement:
-    """Says in the state folder where an endpoint listens, see `endpoint`.
-
-    Parameters
-    ----------
-    state
-        State folder of the factory.
-    said
-        What it says.
-    """
+    """Says in the state folder where an endpoint listens, see `endpoint`."""
 
     def __init__(self, state: Path, said: Announced) -> None:
         self._folder, self._said = state / "serving", said
         self._file: IO[bytes] | None = None
 
     def make(self) -> None:
-        """Say it; it is believed as long as this process lives.
-
-        Raises
-        ------
-        OSError
-            If it cannot be written (a full disk, say).
-        """
+        """Say it; it is believed as long as this process lives."""
         # The lock lasts as long as the process, however it ends: so a file that was left behind is not believed.
         self._folder.mkdir(parents=True, exist_ok=True)
         write_whole(self._folder / _REACHED, msgspec.json.encode(self._said))
@@ -126,13 +97,7 @@ def endpoint(state: Path) -> str | None:
 
 
 def bind(listener: socket.socket, address: Any) -> None:
-    """Bind a socket; a process of an `up` that was killed may hold the address until it has noticed.
-
-    Raises
-    ------
-    OSError, OverflowError
-        If the address is taken for longer, or is none.
-    """
+    """Bind a socket; a process of an `up` that was killed may hold the address until it has noticed."""
     until = monotonic() + _HELD_S
     while True:
         try:

@@ -56,11 +56,6 @@ Tally = tuple[str, str, Counts]
 class Metrics:
     """Counts requests. Its labels are names of lines that exist, versions, statuses and classes: never what a client sent.
 
-    Parameters
-    ----------
-    tallies
-        What was counted before.
-
     Examples
     --------
     >>> metrics = Metrics()
@@ -75,19 +70,7 @@ class Metrics:
             self._of(line, version).add(counts)
 
     def count(self, line: str, version: str, status: int, seconds: float, *, error: str = "") -> None:
-        """Count one answered request; `line` is empty where it was about none.
-
-        Parameters
-        ----------
-        version
-            Version that answered; empty where none did.
-        status
-            HTTP status.
-        seconds
-            From the request's head to its answer.
-        error
-            Class of the error that it was refused with; empty where it was answered.
-        """
+        """Count one answered request; `line` is empty where it was about none."""
         counts = self._of(line, version)
         counts.requests[status] = counts.requests.get(status, 0) + 1
         counts.times[bisect_left(BUCKETS_S, seconds)] += 1
@@ -114,13 +97,7 @@ class Metrics:
         return found
 
     def exposition(self, samples: Iterable[Sample]) -> str:
-        """Return everything in the text format 0.0.4.
-
-        Parameters
-        ----------
-        samples
-            Further values of the moment; those of one name follow each other.
-        """
+        """Return everything in the text format 0.0.4."""
         return "\n".join([*self._counters(), *self._latency(), *_samples(samples)]) + "\n"
 
     def _counters(self) -> Iterator[str]:

@@ -24,20 +24,7 @@ def is_loopback(host: str) -> bool:
 
 
 def our_host(given: Sequence[str], hosts: Collection[str] = ()) -> SplitResult:
-    """Return the host and port of a request's `Host` headers; a name that is not ours may be a rebound one.
-
-    Parameters
-    ----------
-    given
-        The values of its ``Host`` headers.
-    hosts
-        Names that are ours, in lower case, beside the loopback ones; ``*.`` stands for one label.
-
-    Raises
-    ------
-    Denied
-        If it is another name, or there is not exactly one.
-    """
+    """Return the host and port of a request's `Host` headers; a name that is not ours may be a rebound one."""
     parts = _netloc(given[0]) if len(given) == 1 else None
     name = (parts.hostname or "").rstrip(".") if parts else ""
     if parts is None or not (is_loopback(name) or name in hosts or f"*.{name.partition('.')[2]}" in hosts):
@@ -48,22 +35,7 @@ def our_host(given: Sequence[str], hosts: Collection[str] = ()) -> SplitResult:
 
 
 def require_own_page(host: SplitResult, *, scheme: str, origins: Sequence[str], sites: Sequence[str]) -> None:
-    """Refuse a request that a page of another site sends.
-
-    Parameters
-    ----------
-    host
-        What the request names as its host.
-    scheme
-        ``http`` or ``https``.
-    origins, sites
-        The values of its ``Origin`` and ``Sec-Fetch-Site`` headers; programs send none.
-
-    Raises
-    ------
-    Denied
-        If one of them is another site's.
-    """
+    """Refuse a request that a page of another site sends."""
     if set(sites) <= {"same-origin", "none"} and all(_is_same(origin, host, scheme) for origin in origins):
         return
     raise Denied(

@@ -52,13 +52,7 @@ class Told(msgspec.Struct, kw_only=True):
 
 
 class Siblings:
-    """One process among those of an endpoint.
-
-    Parameters
-    ----------
-    folder
-        The endpoint's folder, as `shared` makes it.
-    """
+    """One process among those of an endpoint."""
 
     def __init__(self, folder: Path) -> None:
         self._folder, self._name = folder, str(uuid7())
@@ -66,13 +60,7 @@ class Siblings:
         self._lock: IO[bytes] | None = None
 
     def enter(self) -> None:
-        """Be among them: from here on the others wait for what this one tells.
-
-        Raises
-        ------
-        OSError
-            If it cannot be written.
-        """
+        """Be among them: from here on the others wait for what this one tells."""
         self._lock = write_held(self._folder / self._name)
 
     def rung(self) -> int:
@@ -80,13 +68,7 @@ class Siblings:
         return int.from_bytes(os.pread(self._bell, 8, 0), _ORDER)
 
     def tell(self, told: Told) -> None:
-        """Let the others read this.
-
-        Raises
-        ------
-        OSError
-            If it cannot be written.
-        """
+        """Let the others read this."""
         write_whole(self._folder / (self._name + _TOLD), msgspec.json.encode(told))
 
     def ask(self, own: Told) -> list[Told]:
@@ -126,13 +108,7 @@ class Siblings:
 
 @contextmanager
 def shared(state: Path) -> Generator[Path]:
-    """Give a folder for the processes of an endpoint, and remove it afterwards; those of killed endpoints go now.
-
-    Raises
-    ------
-    OSError
-        If it cannot be made.
-    """
+    """Give a folder for the processes of an endpoint, and remove it afterwards; those of killed endpoints go now."""
     above = state / _FOLDER
     above.mkdir(parents=True, exist_ok=True)
     for old in _names(above):

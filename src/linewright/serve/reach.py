@@ -50,13 +50,7 @@ class Reach(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
     @cached_property
     def certificate(self) -> Certificate | None:
-        """The certificate; `None` without TLS.
-
-        Raises
-        ------
-        LinewrightError
-            If it cannot be used.
-        """
+        """The certificate; `None` without TLS."""
         return Certificate(self.tls_cert, self.tls_key) if self.tls_cert else None
 
     @cached_property
@@ -70,15 +64,7 @@ class Reach(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         return tuple(ip_network(proxy) for proxy in self.proxies)
 
     def require_safe(self, host: str) -> None:
-        """Refuse an address on which others could read secrets on the way.
-
-        Raises
-        ------
-        Denied
-            If other machines could connect in the clear, or the key's file can be read by others.
-        RequestError
-            If an option is wrong.
-        """
+        """Refuse an address on which others could read secrets on the way."""
         for proxy in self.proxies:
             try:
                 ip_network(proxy)

@@ -43,34 +43,7 @@ def serve_lines(
     limits: AllLimits = AllLimits(),  # noqa: B008 -- it is frozen
     reach: Reach = Reach(),  # noqa: B008 -- it is frozen
 ) -> None:
-    """Serve the lines of a factory until SIGTERM or SIGINT; SIGHUP puts fresh processes in the place of those that serve.
-
-    Parameters
-    ----------
-    state
-        State folder of the factory.
-    host, port
-        Where to listen; port 0 takes a free one. The address is announced in the state folder once it answers.
-    workers
-        Processes that serve.
-    model_memory
-        Bytes that loaded models may take, in all processes together (default: `memory.usual_budget`).
-    limits
-        How much clients may ask of all processes together.
-    reach
-        How clients reach it.
-
-    Raises
-    ------
-    RequestError
-        If the address cannot be listened on.
-    Denied
-        If other machines could reach it in the clear.
-    LinewrightError
-        If the processes cannot start.
-    OSError
-        If the address cannot be announced (a full disk, say).
-    """
+    """Serve the lines of a factory until SIGTERM or SIGINT; SIGHUP puts fresh processes in the place of those that serve."""
     # Imported before anybody can connect. A supervisor of several needs neither numpy nor onnxruntime.
     serve_on = import_module("linewright.serve.http.server").serve_on if workers == 1 else None
     limits = limits if not reach.needs_token(host) else msgspec.structs.replace(limits, needs_token=True)
@@ -130,23 +103,7 @@ def endpoint_child(
     news: tuple[str, ...] = (),
     listens: Callable[[], None],
 ) -> Child:
-    """Describe the processes of an endpoint on a socket, for a supervisor.
-
-    Parameters
-    ----------
-    folder
-        What they share, see `shared`.
-    model_memory
-        Bytes that loaded models may take, in all of them together (default: `memory.usual_budget`).
-    limits
-        How much clients may ask of all of them together.
-    reach
-        How clients reach them.
-    news
-        What is told once one of them listens.
-    listens
-        Called then.
-    """
+    """Describe the processes of an endpoint on a socket, for a supervisor."""
     host, port = listener.getsockname()[:2]
     share = max((usual_budget() if model_memory is None else model_memory) // workers, SMALLEST)
     options = (

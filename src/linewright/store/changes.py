@@ -59,18 +59,7 @@ class ChangeLog(NamedTuple):
         return followed[0] if followed else since
 
     def wrong(self, database: sqlite3.Connection, *known: Mapping[int, str]) -> tuple[int, list[str]]:
-        """Compare the changes with digests that are known of them.
-
-        Parameters
-        ----------
-        known
-            Digests by the number of the change that was the last then.
-
-        Returns
-        -------
-        tuple
-            Number of the last change, and what is wrong, each in a sentence.
-        """
+        """Compare the changes with digests that are known of them."""
         wrong, left = list[str](), [dict(marks) for marks in known]
         right = there = 0
         for there, digest in self.follow(database):

@@ -155,28 +155,14 @@ class Columns(NamedTuple):
 
 
 class PushedRows:
-    """The rows of one source. Safe to use from several threads and processes.
-
-    Parameters
-    ----------
-    file
-        The SQLite file; it is there once `open_for` was called.
-    now
-        The time, UTC, RFC 3339 with microseconds.
-    """
+    """The rows of one source. Safe to use from several threads and processes."""
 
     def __init__(self, file: Path, *, now: Callable[[], str] = now_utc) -> None:
         self.file, self._now = file, now
 
     @classmethod
     def of(cls, state: Path, name: str, *, now: Callable[[], str] = now_utc) -> "PushedRows":
-        """Return the rows of a source, from the state folder of its factory, or from the database that its machines share.
-
-        Raises
-        ------
-        RequestError
-            If no source can have this name.
-        """
+        """Return the rows of a source, from the state folder of its factory, or from the database that its machines share."""
         if re.fullmatch(SOURCE, name) is None:
             raise RequestError(
                 "no source that takes rows can have this name",
@@ -195,15 +181,7 @@ class PushedRows:
             return _version(database) != _NOT_MADE
 
     def open_for(self, columns: Columns) -> None:
-        """Let rows be pushed from now on; what was pushed stays.
-
-        Raises
-        ------
-        RequestError
-            If it has rows whose key or time is another column.
-        Transient, Terminal
-            If the file cannot be written.
-        """
+        """Let rows be pushed from now on; what was pushed stays."""
         with self._connected(makes=True) as database:
             database.execute("BEGIN IMMEDIATE")
             if _version(database) == _NOT_MADE:
@@ -225,16 +203,6 @@ class PushedRows:
         """Keep rows, all of them or none: when it returns they survive power loss.
 
         Rows whose key's newest row says the same are not kept again, so that rows may be sent again if no answer came.
-
-        Raises
-        ------
-        RequestError
-            If a row has a column that the source has not, or lacks one that each row has; if a value is of another kind than the first one
-            that its column has had; if the source would have more than `MOST_COLUMNS` columns.
-        Transient
-            If another process holds the file for long, or the disk is full.
-        Terminal, Corrupt
-            If the file cannot be written, or is damaged.
         """
         with self._connected() as database:
             database.execute("BEGIN IMMEDIATE")
@@ -263,13 +231,7 @@ class PushedRows:
             return database.execute("SELECT 1 FROM rows LIMIT 1").fetchone() is not None
 
     def rows(self, *, newest: bool = False) -> Iterator[list[PushedRow]]:
-        """Give the rows that there are now, in the order in which they came, some at a time.
-
-        Parameters
-        ----------
-        newest
-            Whether of each key only the newest row is given.
-        """
+        """Give the rows that there are now, in the order in which they came, some at a time."""
         later = "SELECT 1 FROM rows AS later WHERE later.key = rows.key AND later.seq > rows.seq AND later.seq <= :last"
         only = f" AND NOT EXISTS ({later})" if newest else ""
         query = f"SELECT seq, known, row FROM rows WHERE seq > :seq AND seq <= :last{only} ORDER BY seq LIMIT {_AT_ONCE}"  # noqa: S608 -- ours
@@ -282,20 +244,7 @@ class PushedRows:
                 seq = some[-1][0]
 
     def since(self, known: int, *, most: int = -1) -> tuple[list[PushedRow], int]:
-        """Return the rows that came after a moment, and a later moment: of what was known by then, all is among them or came before.
-
-        Parameters
-        ----------
-        known
-            Microseconds since 1970, UTC.
-        most
-            Rows that are returned, the first ones (default: all).
-
-        Returns
-        -------
-        rows, moment
-            The moment is in microseconds since 1970, UTC.
-        """
+        """Return the rows that came after a moment, and a later moment: of what was known by then, all is among them or came before."""
         with self._connected() as database:
             # Nobody can be about to keep a row with an earlier time: that is done under the same lock.
             database.execute("BEGIN IMMEDIATE")
@@ -316,13 +265,7 @@ class PushedRows:
             return _CHAIN.end(database, since)
 
     def wrong(self, marks: Mapping[int, str]) -> list[str]:
-        """Say what is wrong with the file.
-
-        Parameters
-        ----------
-        marks
-            Digests of the chain of rows that are known from elsewhere, by the number of the last row then.
-        """
+        """Say what is wrong with the file."""
         with self._connected() as database:
             if damage := damaged_pages(database):
                 return damage
@@ -341,23 +284,7 @@ class PushedRows:
         listed: Iterable[ForgottenText],
         marks: Sequence[Mapping[int, str]],
     ) -> Generator[Removed]:
-        """Remove rows, and give what went: it has happened once the block is left, and not at all where that raises.
-
-        Parameters
-        ----------
-        those
-            Says of a row as JSON whether it goes.
-        listed
-            What makes rows be passed over from then on.
-        marks
-            Digests of the chain of rows that are known from elsewhere, as for `wrong`. If there are several, the chain must have
-            those of one of them.
-
-        Raises
-        ------
-        Corrupt
-            If rows are not what was kept: removing some would hide it.
-        """
+        """Remove rows, and give what went: it has happened once the block is left, and not at all where that raises."""
         with self._connected() as database:
             database.execute("PRAGMA secure_delete = ON")
             database.execute("BEGIN IMMEDIATE")
@@ -411,13 +338,7 @@ class PushedRows:
 
 
 def schema_at(version: int) -> frozenset[Part]:
-    """Return the schema that a file of pushed rows of a version of its form has.
-
-    Raises
-    ------
-    Terminal
-        If it is newer than what is known here.
-    """
+    """Return the schema that a file of pushed rows of a version of its form has."""
     if version > _VERSION:
         raise Terminal(
             "pushed rows were written by a newer Linewright",
@@ -487,20 +408,6 @@ def changed_columns(
 
     The first rows say which columns there are. So do rows with `NewRows.new_columns`, which leave the others.
 
-    Parameters
-    ----------
-    held
-        What is kept of the columns of the rows, and under `IN_EACH_ROW`.
-    columns
-        How many columns the source has so far.
-    names
-        Gives the names of all of them, for messages.
-
-    Raises
-    ------
-    RequestError
-        For the first row that has another column, or lacks one; else as `changed_kinds` does.
-
     Examples
     --------
     >>> shape = RowShape("rows[0]", frozenset({"a", "b"}))
@@ -549,18 +456,6 @@ def _refuse_lacking(new: NewRows, each: frozenset[str]) -> None:
 
 def changed_kinds(values: Sequence[ColumnValue], held: Mapping[str, str], *, columns: int) -> dict[str, str]:
     """Return the kinds of columns that are new, or have had no value before.
-
-    Parameters
-    ----------
-    held
-        Kinds of these columns that are kept.
-    columns
-        How many columns the source has so far.
-
-    Raises
-    ------
-    RequestError
-        If a value is of another kind than its column, or there would be more than `MOST_COLUMNS` columns.
 
     Examples
     --------

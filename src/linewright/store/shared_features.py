@@ -66,13 +66,7 @@ class SharedFeatures(Protocol):
 
 
 def shared_features(state: Path) -> SharedFeatures | None:
-    """Return what machines share, from the state folder of a factory; `None` if everything is in that folder.
-
-    Raises
-    ------
-    RequestError
-        If the driver of the database is not installed.
-    """
+    """Return what machines share, from the state folder of a factory; `None` if everything is in that folder."""
     reference = _reference(state.parent)
     return None if reference is None else _opened(state.parent, reference)
 

@@ -74,11 +74,6 @@ class DatabaseUrl:
 def read_database_url(text: str) -> DatabaseUrl:
     """Return the parts of a URL of a database.
 
-    Raises
-    ------
-    ValueError
-        If it is none. The message shows nothing of the text.
-
     Examples
     --------
     >>> url = read_database_url("postgresql://ann:s%40t@db:5433/shop")

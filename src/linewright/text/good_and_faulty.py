@@ -30,20 +30,6 @@ def good_and_faulty(
 ) -> tuple[str, str]:
     """Return how good rows and faulty ones are called.
 
-    Parameters
-    ----------
-    labels
-        The different labels that there are; none are known, one or two.
-    faulty
-        What `label.positive` says.
-    has_gaps
-        Whether some rows have no label. One label alone could then be either.
-
-    Raises
-    ------
-    SpecError
-        If there are more than two, or if they do not say which is which.
-
     Examples
     --------
     >>> good_and_faulty([], None), good_and_faulty(["0"], None), good_and_faulty(["crack"], "crack", has_gaps=True)

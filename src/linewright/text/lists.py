@@ -28,11 +28,6 @@ def to_list_text(items: Iterable[str]) -> str:
 def read_list(text: str) -> list[str]:
     """Return the texts of a list; see `to_list_text`.
 
-    Raises
-    ------
-    ValueError
-        If the text is not a JSON list of scalars, or one of more than `MOST_ITEMS`.
-
     Examples
     --------
     >>> read_list('["a", 7, 1.0, null, " b "]')
@@ -56,13 +51,7 @@ def read_spelled(text: str) -> list[str]:
 
 
 def spelled(values: Sequence[str | float | None]) -> list[str]:
-    """Return scalars as a CSV file spells them, without those that are missing.
-
-    Raises
-    ------
-    ValueError
-        If there are more than `MOST_ITEMS`.
-    """
+    """Return scalars as a CSV file spells them, without those that are missing."""
     if len(values) > MOST_ITEMS:
         raise ValueError(f"at most {MOST_ITEMS:,} items")
     if set(map(type, values)) == {str}:
@@ -100,11 +89,6 @@ def to_numbers_text(values: Iterable[float | None]) -> str:
 
 def read_numbers(text: str) -> list[float]:
     """Return the numbers of a list, NaN for one that is missing.
-
-    Raises
-    ------
-    ValueError
-        If the text is not a JSON list of finite numbers, or one of more than `MOST_ITEMS`.
 
     Examples
     --------

@@ -111,13 +111,7 @@ class NewestValues:
 
     @classmethod
     def read(cls, body: bytes) -> "NewestValues":
-        """Return what `to_bytes` wrote.
-
-        Raises
-        ------
-        ValueError
-            If it is something else.
-        """
+        """Return what `to_bytes` wrote."""
         line, _, rest = body.partition(b"\n")
         try:
             head = msgspec.json.decode(line, type=_Head)

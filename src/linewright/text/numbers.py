@@ -61,11 +61,6 @@ def in_tenths(share: float) -> str:
 def few_in_words(few: Sequence[tuple[str, int]]) -> str:
     """Say of which classes the test part has so few rows that they show nothing.
 
-    Parameters
-    ----------
-    few
-        Classes with their test rows, the rarest first; at least one.
-
     Examples
     --------
     >>> few_in_words([("b", 1)])

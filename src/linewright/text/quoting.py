@@ -14,11 +14,6 @@ _LONGEST_NAME = 200
 def quoted(text: str) -> str:
     r"""Write a text as YAML: plain where it is a simple word, else in quotes with escapes.
 
-    Raises
-    ------
-    RequestError
-        For names that are too long to stand in a line file.
-
     Examples
     --------
     >>> quoted("age"), quoted("yes"), quoted("Torque [Nm]"), quoted("a\x00")
@@ -155,11 +150,6 @@ def quoted_sentence(text: str) -> str:
 
 def widened(low: str, high: str, *, whole: bool, exact: bool = False) -> tuple[str, str]:
     """Widen a range by half on either side, rounded outwards; what was never negative stays so.
-
-    Returns
-    -------
-    (low, high)
-        As YAML numbers; empty where one would not fit into the column's 64 bits.
 
     Examples
     --------

@@ -64,13 +64,7 @@ def is_remote(written: str) -> bool:
 
 
 def read_remote_url(text: str) -> RemoteUrl:
-    """Return the parts of a URL.
-
-    Raises
-    ------
-    ValueError
-        If it is none. The message shows nothing of the text.
-    """
+    """Return the parts of a URL."""
     found = _URL.fullmatch(text)
     if found is None or not text.isprintable():
         raise ValueError("this cannot be read as the URL of a file")

@@ -70,11 +70,6 @@ class Schedule:
 def read_schedule(text: str) -> Schedule:
     """Return what a text means; without a zone it is UTC.
 
-    Raises
-    ------
-    ValueError
-        If it is none, or never comes.
-
     Examples
     --------
     >>> noon = datetime(2026, 3, 28, 12, tzinfo=UTC)

@@ -26,13 +26,6 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 def step_of(typical: float, *, is_number: bool = False) -> str:
     """Return the step that a typical distance between times is.
 
-    Parameters
-    ----------
-    typical
-        In microseconds.
-    is_number
-        Whether times are plain numbers, whose step is 1.
-
     Examples
     --------
     >>> step_of(30.4 * DAY), step_of(DAY), step_of(HOUR / 4), step_of(91 * DAY), step_of(365 * DAY)
@@ -125,11 +118,6 @@ def from_time_parts(parts: NDArray[Any]) -> NDArray[np.int64]:
 
 def times_ahead(newest: int, every: str, count: int) -> list[str | int]:
     """Return the times of the next steps, as ISO 8601 text: dates if a step is at least a day and the newest time is a midnight.
-
-    Parameters
-    ----------
-    newest
-        In microseconds since 1970, or a plain number where `every` is ``"1"``.
 
     Examples
     --------

@@ -50,13 +50,6 @@ def near_file(path: Path, *, written: str = "") -> str:
     Names are compared without their endings, which would make all CSV files alike; another ending makes another file,
     unless the name is the same.
 
-    Parameters
-    ----------
-    path
-        The file that is not there.
-    written
-        The path as a person wrote it, where the answer shall have the same folder.
-
     Examples
     --------
     >>> import tempfile

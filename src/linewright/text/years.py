@@ -16,13 +16,6 @@ _MOST = 0.5
 def are_years(name: str, values: Sequence[float] | NDArray[np.float64]) -> bool:
     """Return whether the values of a column of numbers are years: by its name most of them are enough, else all have to be.
 
-    Parameters
-    ----------
-    name
-        Of the column.
-    values
-        Some or all of its values; NaN where there is none.
-
     Examples
     --------
     >>> are_years("YearBuilt", [1931.0, 0.0, 2009.0]), are_years("built", [1931.0, 2009.0])

@@ -31,22 +31,6 @@ def news(
     An alert stays open until its monitor has not found it in `windows` windows in a row that were able to, or another
     model serves. Windows that say nothing count neither way: without rows, or (of performance) without a judgement. So a
     line without any traffic stays an open alert.
-
-    Parameters
-    ----------
-    open_alerts
-        Alerts of the line that were not cleared.
-    watched
-        Closed windows of the line, oldest first, the newest last: at least the last `windows` that have rows.
-    windows
-        Windows in a row that must be quiet, at least.
-    is_over
-        Whether quiet windows, oldest first, could have shown what an alert says (see `watch.alert_recovery`).
-
-    Returns
-    -------
-    News
-        `at` and `by` are those of the newest window.
     """
     newest = watched[-1]
     over = [

@@ -33,19 +33,6 @@ def reference_of(
 ) -> Reference:
     """Return how rows that the model has not been trained on are spread.
 
-    Parameters
-    ----------
-    package
-        Digest of the package.
-    columns
-        By name, each of shape (n,). Times move on by themselves: give what the model makes of them, or leave them out.
-    prediction
-        Shape (n,): probability of the positive class, the class, or the number.
-    seen
-        Values that the encoder knows, by category column; without a column, all its values count as seen.
-    breaches
-        Rows out of the contract, by column.
-
     Examples
     --------
     >>> columns = {"age": np.arange(20.0), "sex": np.array(["f", "m", None, "f"] * 5, dtype=object)}
@@ -170,13 +157,6 @@ def cells_of(cells: Summary, column: Column, seen: Collection[str] | None = None
 class Tally:
     """Counts the rows of one window as they come, in the cells of a reference.
 
-    Parameters
-    ----------
-    reference
-        Whose cells they are.
-    seen
-        As for `reference_of`.
-
     Examples
     --------
     >>> reference = reference_of("sha256:00", {"x": np.arange(10.0)}, np.arange(10.0))
@@ -200,17 +180,7 @@ class Tally:
         *,
         breaches: Mapping[str, int] | None = None,
     ) -> None:
-        """Count a batch.
-
-        Parameters
-        ----------
-        columns
-            By name, each of shape (n,). One that is not there is missing in every row; others are not looked at.
-        prediction
-            Shape (n,).
-        breaches
-            Rows of the batch that were out of the contract, by column.
-        """
+        """Count a batch."""
         self._n += len(prediction)
         self._columns = [
             _sum(before, self._counted(cells, columns.get(cells.name), len(prediction)))
@@ -240,13 +210,7 @@ class Tally:
 
 
 def pooled(windows: Sequence[Window]) -> Window:
-    """Return windows of one line and reference as one, from the first start to the last end.
-
-    Raises
-    ------
-    Conflict
-        If they are counted in the cells of different references.
-    """
+    """Return windows of one line and reference as one, from the first start to the last end."""
     first = windows[0]
     if len({(window.line, window.reference) for window in windows}) > 1:
         raise Conflict(

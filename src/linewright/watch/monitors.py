@@ -63,27 +63,7 @@ def find(
     performance: Performance | None = None,
     confirmations: Confirmations | None = None,
 ) -> tuple[Finding, ...]:
-    """Return what the monitors find when the newest window has been closed.
-
-    Parameters
-    ----------
-    reference
-        Of the model of the newest window.
-    windows
-        Of one line, oldest first. Data is judged on those of the newest one's model, traffic on all: give at least the
-        last 28, better 56.
-    watch
-        What the line file says.
-    performance
-        The newest, if the line judges it.
-    confirmations
-        The newest, for two classes.
-
-    Returns
-    -------
-    tuple
-        Sorted by monitor, then column.
-    """
+    """Return what the monitors find when the newest window has been closed."""
     alpha = alpha_of(watch, monitors(reference, watch))
     found = [
         *(finding for test in _tests(reference, windows) if (finding := _shifted(test, watch, alpha))),

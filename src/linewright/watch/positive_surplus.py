@@ -33,15 +33,6 @@ class Surplus:
 def surplus(windows: Sequence[Confirmed], *, excess: float, alpha: float) -> Surplus | None:
     """Return the surest run of windows with more positives than `excess` times the expected ones; `None` if unsure.
 
-    Parameters
-    ----------
-    windows
-        Consecutive, oldest first; those of the last days, confirmed as far as it is known.
-    excess
-        Smallest ratio that is worth naming, at least 1.
-    alpha
-        Accepted chance of a false alarm.
-
     Examples
     --------
     >>> calm = Confirmed(start="2026-01-01", end="2026-01-02", expected=20.0, positives=14)

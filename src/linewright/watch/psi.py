@@ -103,11 +103,6 @@ class Shift:
 def measure(reference: Sequence[int], window: Sequence[int]) -> Shift:
     """Return how far the counts of a window are from those of the reference.
 
-    Parameters
-    ----------
-    reference, window
-        Rows in each cell, the same cells on both sides.
-
     Examples
     --------
     >>> measure([10, 20, 30], [100, 200, 300]).psi
@@ -155,20 +150,6 @@ def findable(
 
     Found means: the pooled windows are sure at `alpha`, and the estimate of each is at least `bar`. The chance of all
     that is bounded by the sum of what may fail (Bonferroni).
-
-    Parameters
-    ----------
-    rows
-        Rows a window.
-    reference
-        Rows of the reference.
-    cells
-        Cells of the distribution.
-
-    Returns
-    -------
-    float
-        Infinite where no index up to 100 is found.
     """
     pooled, each, freedom = 1 / reference + 1 / (rows * windows), 1 / reference + 1 / rows, cells - 1
     sure = _bound(freedom, bar / pooled, alpha)

@@ -38,22 +38,6 @@ def propose(
 ) -> RetrainProposal | None:
     """Return the training that is due, by the first of `retrain.when` that holds; `None` where none is.
 
-    Parameters
-    ----------
-    line
-        Its name.
-    retrain
-        What the line file says.
-    now
-        UTC, RFC 3339.
-    trained
-        When the last training began, whatever came of it; `None` if there was none: then nothing waits for the cooldown,
-        and neither `every` nor `at` is due.
-    labels
-        Labels that came since then.
-    open_alerts
-        Alerts of the line that were not cleared.
-
     Examples
     --------
     >>> weekly = RetrainSpec.model_validate({"when": [{"every": "7d"}]})

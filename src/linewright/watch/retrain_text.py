@@ -13,11 +13,6 @@ _TOLD = 2
 def proposal_in_words(proposal: RetrainProposal, alerts: Mapping[str, str]) -> str:
     """Say why a training is proposed.
 
-    Parameters
-    ----------
-    alerts
-        What each alert says, by its id.
-
     Examples
     --------
     >>> since = "2026-11-18T00:00:00Z"

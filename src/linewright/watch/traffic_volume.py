@@ -42,15 +42,6 @@ class Unusual:
 def unusual(counts: Sequence[int], *, every_s: float, alpha: float) -> Unusual | None:
     """Return what is unusual about the newest window; `None` where nothing is, or the history is too short.
 
-    Parameters
-    ----------
-    counts
-        Rows of each window, oldest first. After so many unusual windows as are given here, they become the usual ones.
-    every_s
-        Length of a window. Where 28 windows hold a day, a whole day of history is needed.
-    alpha
-        Accepted chance of a false alarm.
-
     Examples
     --------
     >>> unusual([100, 96, 108, 91, 103, 99, 110, 104] * 3 + [0, 0], every_s=3600, alpha=1e-5)

@@ -78,22 +78,6 @@ def worst_shift(
 ) -> tuple[Worst | None, int]:
     """Find the slice in which a column is spread least like before.
 
-    Parameters
-    ----------
-    divided
-        What slices are made of: the rows in parts, by each of the other columns.
-    then, now : int arrays, shape (n,) and (m,)
-        Cell of each row, from 0; -1 for rows that are not counted.
-    cells
-        How many cells there are.
-    seed
-        Equal seeds split and draw equally.
-
-    Returns
-    -------
-    Worst or None, int
-        In PSI, less what chance adds; `None` if no slice has enough rows. And how many slices were looked at.
-
     Examples
     --------
     >>> chance = np.random.default_rng(1)

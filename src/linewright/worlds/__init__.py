@@ -43,11 +43,6 @@ WORLDS: Mapping[str, Entry] = {
 def load(name: str) -> type[Any]:
     """Return the class of a world.
 
-    Raises
-    ------
-    NotFound
-        If there is no world of that name.
-
     Examples
     --------
     >>> load("fraud")(1).days

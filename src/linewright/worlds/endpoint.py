@@ -38,13 +38,7 @@ def endpoint(factory: Factory) -> Generator[str]:
 
 
 def wait_for(client: Client, model: str) -> None:
-    """Wait until the endpoint serves a model: a simulated night is shorter than the moment that this takes.
-
-    Raises
-    ------
-    Terminal
-        If it does not serve it within 10 s.
-    """
+    """Wait until the endpoint serves a model: a simulated night is shorter than the moment that this takes."""
     line, deadline = model.partition("@")[0], monotonic() + 10.0
     while monotonic() < deadline:
         with suppress(Terminal):  # it serves no model of the line yet

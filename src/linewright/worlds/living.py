@@ -88,26 +88,14 @@ class Clock:
 
 @contextmanager
 def first_model(factory: Factory, line: str) -> Generator[tuple[Model, Client]]:
-    """Train the first model of a line, and serve it; give it with a client of the endpoint.
-
-    Raises
-    ------
-    Terminal
-        If it was refused, or the endpoint does not start.
-    """
+    """Train the first model of a line, and serve it; give it with a client of the endpoint."""
     ran = run_first(factory, line)
     with endpoint(factory) as url, Client(url) as client:
         yield load(ran.digest, factory.artifacts.get), client
 
 
 def run_first(factory: Factory, line: str) -> RunResult:
-    """Train the first model of a line, which serves from then on.
-
-    Raises
-    ------
-    Terminal
-        If it was refused.
-    """
+    """Train the first model of a line, which serves from then on."""
     ran = execute_inline(factory, line)
     if not ran.promoted:
         raise Terminal("the first model was not promoted", where=line, found=ran.because)
@@ -115,24 +103,7 @@ def run_first(factory: Factory, line: str) -> RunResult:
 
 
 def live(world: FraudWorld, root: Path, *, report: Report, watcher: Watcher) -> Life:
-    """Make a line of a world's history and live through its days.
-
-    Parameters
-    ----------
-    world
-        Where to live.
-    root
-        Folder of the factory, which is made.
-    report
-        Called with each step of long work.
-    watcher
-        Called when a day is over.
-
-    Raises
-    ------
-    Terminal
-        If the first model was refused, or the endpoint does not start.
-    """
+    """Make a line of a world's history and live through its days."""
     clock = Clock(midnight(world.day(world.go_live).date))
     _write_line(world, root)
     with Factory.create(root, report=report, actor="linewright", now=clock) as factory:

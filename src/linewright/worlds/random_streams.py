@@ -45,13 +45,7 @@ class Range(Spec):
     """Whether the value is a whole number; then both bounds can occur."""
 
     def draw(self, rng: np.random.Generator) -> float:
-        """Return a value between the bounds, each equally likely.
-
-        Raises
-        ------
-        RequestError
-            If the bounds are the wrong way round.
-        """
+        """Return a value between the bounds, each equally likely."""
         if self.low > self.high:
             raise RequestError(
                 "the range is empty", found=f"{self.low:g} to {self.high:g}", allowed="low <= high"
@@ -62,15 +56,7 @@ class Range(Spec):
 
 
 def draw_parameters(kind: Callable[..., P], seed: int, ranges: Spec) -> P:
-    """Return the parameters of a world from its ranges. Each has its own stream, so a new one moves no other.
-
-    Parameters
-    ----------
-    kind
-        What holds the parameters; it takes each by name.
-    ranges
-        A `Range` by the name of each parameter.
-    """
+    """Return the parameters of a world from its ranges. Each has its own stream, so a new one moves no other."""
     return kind(
         **{
             name: getattr(ranges, name).draw(stream(seed, "parameter", name))

@@ -182,26 +182,7 @@ def live(
     now: datetime,
     others: Sequence[DemoLines] = (),
 ) -> None:
-    """Make the lines, and live the week up to now.
-
-    Parameters
-    ----------
-    factory
-        Its time is that of `clock`.
-    engineer
-        The same factory as opened for a member who may run lines: the candidates are theirs.
-    clock
-        Stands at `begin_of` the present, and at the present in the end.
-    now
-        The present, UTC.
-    others
-        Lines that live with them.
-
-    Raises
-    ------
-    Terminal
-        If a first model was not promoted, or the endpoint does not start.
-    """
+    """Make the lines, and live the week up to now."""
     rows = {one.line: _begin(factory, one) for one in LINES}
     for one in others:
         one.begin()

@@ -49,15 +49,7 @@ class Group(RowCheck):
 
 
 def find_group(seen: Columns, taken: Sequence[str]) -> tuple[str, Evidence] | None:
-    """Return a column that names what several rows belong to, with what shows it.
-
-    Parameters
-    ----------
-    seen
-        All columns by name.
-    taken
-        Columns that have a part already, the label among them.
-    """
+    """Return a column that names what several rows belong to, with what shows it."""
     tried = [column for column in seen.values() if column.name not in taken and _may_number(column)]
     found = [one for column in tried for one in _belongings(column, seen, taken)]
     # To compare rows of one value costs a look at other columns; of thousands of numbers the first are ids, if any is.

@@ -85,30 +85,6 @@ def look(
 ) -> Profile:
     """Say what each column of a table is: its type, its range, its part, and what is suspicious about it.
 
-    Parameters
-    ----------
-    frame
-        Rows as read: text, or native types.
-    given
-        What a person says of the columns; time, group and key are looked for where they are not given.
-    seen
-        The columns, where somebody has looked at them already.
-    where
-        Says where in the source a value stands.
-    source
-        What SQL calls the table, for messages.
-
-    Returns
-    -------
-    Profile
-        The same for the same frame. Leaks are judged on at most 50,000 rows.
-
-    Raises
-    ------
-    RequestError
-        If a column does not exist (the nearest is named), a label has fewer than two classes or is missing everywhere,
-        the positive value is not one of its two, or a column does not suit its part.
-
     Examples
     --------
     >>> frame = pl.DataFrame({"age": [str(20 + i % 40) for i in range(200)], "paid": ["no", "yes"] * 100})

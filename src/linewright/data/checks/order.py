@@ -99,15 +99,6 @@ class Order(NamedTuple):
 def find_order(seen: Mapping[str, Seen], label: str, taken: Iterable[str | None]) -> Order | None:
     """Return the first number of such a name in whose order the rows lie.
 
-    Parameters
-    ----------
-    seen
-        All columns by name.
-    label
-        What is predicted; rows in its order are another finding.
-    taken
-        Columns that have a part already: they name rows or what rows belong to.
-
     Examples
     --------
     >>> from linewright.data.profile.column import see

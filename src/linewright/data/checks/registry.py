@@ -63,15 +63,7 @@ _MOST_CELLS = 5_000_000
 
 
 def check_columns(columns: Columns, disable: Iterable[str] = ()) -> tuple[Finding, ...]:
-    """Return what the checks of columns find, in the order of the columns; of each its checks in their order.
-
-    Parameters
-    ----------
-    columns
-        The table.
-    disable
-        Ids of checks that are not asked.
-    """
+    """Return what the checks of columns find, in the order of the columns; of each its checks in their order."""
     found: list[Finding] = []
     closed: dict[str, str] = {}
     for check in COLUMN_CHECKS:
@@ -93,17 +85,7 @@ def check_rows(rows: Rows, checks: Sequence[RowCheck] = ROW_CHECKS) -> tuple[Fin
 
 
 def check_features(data: DataSpec, seen: Mapping[str, Seen], *, of: int = 0) -> tuple[Finding, ...]:
-    """Return what the checks of columns find of the features of a line, but for what only `new` says.
-
-    Parameters
-    ----------
-    data
-        What the line says.
-    seen
-        All columns of its table.
-    of
-        How many rows the table has, where `seen` is a sample of them.
-    """
+    """Return what the checks of columns find of the features of a line, but for what only `new` says."""
     label = seen[data.label.column]
     try:
         about = describe_label(label.values, label, None)  # any class may be the positive one here
@@ -149,13 +131,6 @@ def check_read(
     """Give what a run says of rows that keep the contract: leaks, and what only a person knows. It looks at some of them.
 
     Who runs without a `check` would have a model of leaks promoted without a word.
-
-    Parameters
-    ----------
-    is_ordered
-        Whether the rows lie in the order of the source.
-    release
-        Frees the memory that rows in files have come to take, see `data.read.spill.Spool.release`.
     """
     if data.label.column not in {one.name for one in columns if one.type in LEARNABLE}:
         return

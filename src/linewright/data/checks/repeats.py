@@ -110,19 +110,6 @@ def find_repeats(
     """Return how many test rows are known from training, unless the features are so coarse that rows meet by chance.
 
     Nothing either where classes agree no more often than they do by chance: then there is nothing to remember.
-
-    Parameters
-    ----------
-    features
-        What a model sees, n rows each.
-    label
-        What it predicts.
-    others
-        All other columns but the key.
-    parts : uint8 array, shape (n,)
-        Part of each row, as in a split.
-    is_class
-        Whether the label is a class.
     """
     hashed = hash_content(features)
     train = np.unique(hashed[parts == TRAIN])

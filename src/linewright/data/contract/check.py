@@ -99,31 +99,6 @@ def check(
     last, among the rows that are left: the first row of a repeated value stays. A missing label breaks nothing.
     Rows whose number of fields is not that of the header have no place in the table: they are quarantined, or stop
     the run, even where a breach only warns.
-
-    Parameters
-    ----------
-    table
-        As `build_table` made it.
-    data
-        What the line says about its data.
-    referred
-        Sources that are not part of the table: columns refer to them.
-    scratch
-        Folder for what is too large for memory; without it all rows are held in memory.
-    heard
-        Is told after each part how many rows were read so far.
-    forgotten
-        Says of values of `table.subject` which are forgotten: their rows are passed over (default: none is).
-
-    Returns
-    -------
-    Checked
-        Nothing is raised for a breach: see `breach`, so that what was caught can be kept first.
-
-    Raises
-    ------
-    SpecError
-        For rules that do not suit their column's type, references to what there is not, and SQL that fails.
     """
     known = referred_values([*table.sources, *referred], data, table.rules)
     sifting = _Sifting(table, data, known, Spool(scratch), forgotten)
@@ -153,15 +128,7 @@ def check(
 
 
 def breach(checked: Checked, quarantine: str | None = None) -> ContractBreach:
-    """Return the error for a table that may not go on, with every breach in its `details`.
-
-    Parameters
-    ----------
-    checked
-        With a reason in `stop`.
-    quarantine
-        Digest of the kept rows, where they were kept.
-    """
+    """Return the error for a table that may not go on, with every breach in its `details`."""
     stopping = next(
         (hint for one in checked.breaches if one.action == "stop" and (hint := hint_of(one))), None
     )

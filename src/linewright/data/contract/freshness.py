@@ -42,18 +42,6 @@ def staleness(frames: Iterable[pl.DataFrame], data: DataSpec, now: str) -> Breac
     """Return a breach where the newest row is older than the contract's `fresh` allows.
 
     Times after `now` are passed over, so that one wrong row does not make an old table look new.
-
-    Parameters
-    ----------
-    frames
-        The kept rows, or the newest of them, in any order.
-    now
-        UTC, RFC 3339.
-
-    Raises
-    ------
-    SpecError
-        If `table.time` is no date or time.
     """
     fresh, time = data.contract.fresh, data.table.time
     if fresh is None or time is None:
@@ -127,13 +115,6 @@ def evolution(
     """Give a breach for each column that came, went or changed its type since the version before.
 
     Of columns that the contract names nothing is said: there its rules speak, and a change of them was meant.
-
-    Parameters
-    ----------
-    columns, rows
-        Of the table that keeps the contract.
-    values
-        Returns the values of one of its columns, which is read where something changed.
     """
     if before is None or data.on_new_column == "ignore":
         return

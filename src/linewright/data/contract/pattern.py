@@ -31,15 +31,6 @@ def flaw(pattern: str) -> str | None:
 def misspelt(values: pl.Series, found: pl.Series, pattern: str) -> pl.Series:
     r"""Return which values do not match a pattern as a whole; a missing value matches.
 
-    Parameters
-    ----------
-    values
-        In their type.
-    found
-        The same rows as the source spells them: "007" is not 7.
-    pattern
-        Without a flaw.
-
     Examples
     --------
     >>> codes = pl.Series(["007", "07", None, "0071"])

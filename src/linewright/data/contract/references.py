@@ -15,20 +15,7 @@ from linewright.text.suggest import listed, nearest
 def referred_values(
     sources: Sequence[Source | Raw], data: DataSpec, rules: Mapping[str, ColumnRule]
 ) -> dict[str, pl.Series]:
-    """Return the values that each column with `references` may have, in its type.
-
-    Parameters
-    ----------
-    sources
-        All of the line.
-    rules
-        What each column of the table may hold.
-
-    Raises
-    ------
-    SpecError
-        If there is no such source or column.
-    """
+    """Return the values that each column with `references` may have, in its type."""
     by_name = {one.name: one for one in sources}
     known: dict[str, pl.Series] = {}
     for name, rule in rules.items():
@@ -40,13 +27,7 @@ def referred_values(
 
 
 def referred_column(references: str, sources: Mapping[str, Source | Raw], where: str) -> pl.Series:
-    """Return the values of SOURCE.COLUMN, as they are read.
-
-    Raises
-    ------
-    SpecError
-        If the source or the column does not exist.
-    """
+    """Return the values of SOURCE.COLUMN, as they are read."""
     source = referred_source(references, list(sources))
     if source is None:
         raise SpecError("there is no such source", where=where, found=references, allowed=", ".join(sources))

@@ -15,18 +15,7 @@ _CELLS = 6  # cells of the first wrong row that a breach shows
 
 
 def answers(frame: pl.DataFrame, contract: ContractSpec) -> Iterator[Breach]:
-    """Give a breach for each check of a contract that returns rows.
-
-    Parameters
-    ----------
-    frame
-        The rows that keep the rules of the columns, in their types; the SQL sees them and nothing else.
-
-    Raises
-    ------
-    SpecError
-        For SQL that fails.
-    """
+    """Give a breach for each check of a contract that returns rows."""
     if not contract.checks:
         return
     from linewright.data.table.sql import select  # noqa: PLC0415 -- DuckDB takes a while to import

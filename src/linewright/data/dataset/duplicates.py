@@ -16,12 +16,7 @@ SELDOM = 0.05
 
 
 def contents_of(frame: pl.DataFrame, data: DataSpec) -> np.ndarray:
-    """Return a number for what each row says: its features and its label, but neither its key nor its times.
-
-    Returns
-    -------
-    uint64 array, shape (n,)
-    """
+    """Return a number for what each row says: its features and its label, but neither its key nor its times."""
     table, label = data.table, data.label
     parts = {table.key, table.time, table.known, table.group, table.subject, table.weight, label.known}
     features = sorted(set(frame.columns) - {*parts, label.column, *(label.columns or ()), *table.exclude})

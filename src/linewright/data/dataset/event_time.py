@@ -11,14 +11,6 @@ from linewright.text.durations import duration_micros
 def moments(values: pl.Series) -> np.ndarray:
     """Return times as numbers: dates and instants as microseconds since 1970 (UTC), numbers as they are.
 
-    Parameters
-    ----------
-    values : Series without nulls
-
-    Returns
-    -------
-    int64 or float64 array, shape (n,)
-
     Examples
     --------
     >>> from datetime import date
@@ -35,11 +27,6 @@ def known_at(frame: pl.DataFrame, data: DataSpec) -> np.ndarray:
 
     A row is known at `table.known`, else when it happened; its truth at `label.known`, else `label.delay` after it
     happened, else at once. A label of several times is known with the last of them.
-
-    Raises
-    ------
-    SpecError
-        If a delay is added to times that are plain numbers, or times and numbers would be compared.
     """
     time = frame[str(data.table.time)]
     happened = last = moments(time)

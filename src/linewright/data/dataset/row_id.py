@@ -17,20 +17,6 @@ def identity_text(frame: pl.DataFrame, data: DataSpec, *, by_group: bool = False
 
     Content is every column but the label and when it was known: rows that differ in their label alone are one row
     whose truth is in doubt, and a label that arrives or is mended must not move its row.
-
-    Parameters
-    ----------
-    frame
-        All columns of the dataset.
-    data
-        Which columns are key, group and label.
-    by_group
-        Whether a row of a group is named by its group instead, where the table has one.
-
-    Returns
-    -------
-    Series of text, shape (n,)
-        The same for the same row in any order of rows and columns.
     """
     label = {data.label.column, data.label.known, *(data.label.columns or ())}
     names = (
@@ -46,10 +32,6 @@ def identity_text(frame: pl.DataFrame, data: DataSpec, *, by_group: bool = False
 
 def hash_rows(text: pl.Series, *, salt: str) -> np.ndarray:
     """Return the first 8 bytes of the BLAKE2b hash of salt and text, big-endian, for each row.
-
-    Returns
-    -------
-    uint64 array, shape (n,)
 
     Examples
     --------
@@ -70,19 +52,6 @@ def hash_in_parts(
     frame: pl.DataFrame, text_of: Callable[[pl.DataFrame], pl.Series], *, salt: str
 ) -> np.ndarray:
     """Return `hash_rows` of what names each row; the texts of all rows, which are longer than the rows, are never held.
-
-    Parameters
-    ----------
-    frame
-        Rows.
-    text_of
-        Text of each row of a part of them, which no other row changes.
-    salt
-        As for `hash_rows`.
-
-    Returns
-    -------
-    uint64 array, shape (n,)
 
     Examples
     --------

@@ -48,20 +48,6 @@ class Logged:
 def latest_with(codes: np.ndarray, wanted: int, *, is_class: bool) -> int | None:
     """Return how many rows the shortest latest part has that holds enough of them.
 
-    Parameters
-    ----------
-    codes : array, shape (n,)
-        A code for the label of each row, the latest first.
-    wanted
-        Rows that are enough: of each class where there are two, else in all.
-    is_class
-        Whether the labels are classes; then one class alone is never enough.
-
-    Returns
-    -------
-    int or None
-        `None` where all rows are too few.
-
     Examples
     --------
     >>> latest_with(np.array([0, 0, 1, 0, 1, 0]), 2, is_class=True)
@@ -80,13 +66,6 @@ def latest_with(codes: np.ndarray, wanted: int, *, is_class: bool) -> int | None
 
 def can_judge(labels: Sequence[object], times: int = 1) -> bool:
     """Return whether rows with such labels, all from after a shift, can judge a model that learned what is new.
-
-    Parameters
-    ----------
-    labels
-        Two different ones are classes, of which the rarer decides; of more, or of numbers, the rows are counted.
-    times
-        So many times as many rows as `DECIDABLE`.
 
     Examples
     --------

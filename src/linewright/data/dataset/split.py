@@ -77,37 +77,6 @@ def split(
     rows at or after it; rows of the same time are never split apart. Training rows that were not known at the cut-off, or
     whose truth was not, are in neither part, and so are rows without a label. Where rows seldom repeat, a test row that
     says what a training row says is in neither part either (see `data.dataset.duplicates`).
-
-    Parameters
-    ----------
-    context
-        The parts are kept in its artifacts, and the split in its metadata.
-    dataset_digest, dataset
-        What is split.
-    spec
-        How.
-    data
-        Which columns are time, group, key and label.
-    as_of
-        For a retraining: the instant whose knowledge counts, RFC 3339. Rows whose truth was known later are in neither
-        part, and the test part of a time split is the shortest latest one that holds `ENOUGH` rows of each class
-        (`ENOUGH_NUMBERS` rows for numbers), so that the newest rows train as soon as they can.
-    times_enough
-        So many times as many rows, where fewer did not decide; never more than the share `test`.
-    logged
-        Rows that came from the log. Whether rows seldom repeat is asked of the others: rows that were handed in again
-        could else make repeats look usual. In a split that is not by time they say which rows are new: test rows from
-        before a shift are in neither part, once `DECIDABLE` rows of each class since then can judge.
-
-    Returns
-    -------
-    Split
-
-    Raises
-    ------
-    SpecError
-        If the table lacks the column for this kind of split, if a part would be empty, or if a part would hold one
-        class only.
     """
     frame = read_dataset(dataset, context.artifacts, context.metadata)
     label = frame[data.label.column]
@@ -200,23 +169,7 @@ def _again(frame: pl.DataFrame, contents: np.ndarray, has_label: np.ndarray, dat
 
 
 def foreseen(frame: pl.DataFrame, spec: SplitSpec, data: DataSpec) -> np.ndarray:
-    """Return the part that `split` would give to each row before it leaves out copies, without keeping anything.
-
-    Parameters
-    ----------
-    frame
-        Rows of the table, in the types of the contract; some rows are enough for a split that is not by time.
-
-    Returns
-    -------
-    uint8 array, shape (n,)
-        TRAIN, TEST or EMBARGO.
-
-    Raises
-    ------
-    SpecError
-        If the table lacks the column for this kind of split, or all labelled rows have one time.
-    """
+    """Return the part that `split` would give to each row before it leaves out copies, without keeping anything."""
     has_label = frame[data.label.column].is_not_null().to_numpy()
     is_by_time = _kind(spec, data) == "time"
     cut = _cut_in_time(frame, has_label, spec, data) if is_by_time else _cut_by_hash(frame, spec, data)
@@ -235,23 +188,7 @@ class Useless:
 def foreseen_useless(
     frame: pl.DataFrame, spec: SplitSpec, data: DataSpec, *, with_copies: bool = False, k: int | None = None
 ) -> Useless | None:
-    """Return the part for which `split` would refuse rows, none of which came from the log; `None` where it would not.
-
-    Parameters
-    ----------
-    frame
-        All rows and columns of the dataset.
-    with_copies
-        Whether copies stay where they are, as for `foreseen`: to look for them takes most of the time. A split that is not by
-        time refuses what is useless then; of one by time it is likely, for copies may move its cut.
-    k
-        Number of folds, if the training rows shall be cross-fitted (default: they are not).
-
-    Raises
-    ------
-    SpecError
-        As `foreseen` and, of rows that are split by time, `folds` do.
-    """
+    """Return the part for which `split` would refuse rows, none of which came from the log; `None` where it would not."""
     label = frame[data.label.column]
     if with_copies:
         parts = foreseen(frame, spec, data)
@@ -269,18 +206,7 @@ def is_hashed_to_test(frame: pl.DataFrame, spec: SplitSpec, data: DataSpec) -> n
 
 
 def identities(frame: pl.DataFrame, data: DataSpec) -> np.ndarray:
-    """Return a number for each row that stays the same in every version of the dataset.
-
-    Parameters
-    ----------
-    frame
-        All columns of the dataset: a row without a key is known by its content, which is all but its label.
-
-    Returns
-    -------
-    uint64 array, shape (n,)
-        First 8 bytes of the BLAKE2b hash of the key, else of the content.
-    """
+    """Return a number for each row that stays the same in every version of the dataset."""
     return hash_in_parts(frame, lambda part: identity_text(part, data), salt="")
 
 
@@ -302,32 +228,6 @@ def folds(
     on block i. The first block is never validated. For a retraining (`Split.is_mixed`) they are dealt like the others.
     Where rows seldom repeat, a row that says what a row of its fold's training says is not validated (see `data.dataset.duplicates`): else the
     settings would be chosen, and the probabilities calibrated, by what a model was told.
-
-    Parameters
-    ----------
-    frame
-        All rows and columns of the dataset.
-    split
-        What `split` returned for it.
-    data
-        Which columns are time, group and key.
-    k : int
-        Number of folds, at least 2. A time split has fewer where the training rows have fewer than `k` + 1 different
-        times.
-    parts : uint8 array, shape (n,)
-        The part of each row, from the artifact ``split.parts``.
-    strata : int array, shape (training rows,), optional
-        The class of each training row; without it rows are dealt whatever their label. Blocks of time are not stratified.
-
-    Returns
-    -------
-    list of (train, valid)
-        Ascending row numbers of the dataset (int64). The valid parts share no row.
-
-    Raises
-    ------
-    SpecError
-        If there are fewer identities than folds, or no block has rows before it that were known.
     """
     rows = np.flatnonzero(parts == TRAIN)
     is_chained = split.by == "time" and not split.is_mixed
@@ -615,15 +515,7 @@ def breaches_of(split: Split) -> Iterator[Breach]:
 
 
 def known_by_heart(split: Split, frame: pl.DataFrame, parts: np.ndarray, data: DataSpec) -> Iterator[Breach]:
-    """Say how many test rows repeat a training row and stay in the test part, where most do.
-
-    Parameters
-    ----------
-    frame
-        All n rows of the dataset.
-    parts
-        Their parts, shape (n,): TRAIN, TEST or EMBARGO.
-    """
+    """Say how many test rows repeat a training row and stay in the test part, where most do."""
     contents = contents_of(frame, data)
     stay = int(np.isin(contents[parts == TEST], contents[parts == TRAIN]).sum())
     if stay >= _MOSTLY * split.test:

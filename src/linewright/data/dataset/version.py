@@ -54,24 +54,6 @@ def write_dataset(
 
     Rows are sorted by `order`, ties in the order they came. Chunks that are already kept are not written again: a
     dataset that grew at its end shares all full chunks with the one before. Chunks whose bytes were lost or changed are.
-
-    Parameters
-    ----------
-    frame
-        The rows, in the types of `columns`.
-    columns
-        Names and types.
-    order
-        Columns to sort by, ascending, missing values last; empty keeps the order of the rows.
-    artifacts, metadata
-        Where the Parquet blobs go, and the links from content to blob.
-    release
-        Frees the memory that rows in files have come to take, see `data.read.spill.Spool.release`.
-
-    Returns
-    -------
-    Dataset
-        Not kept: that is for whoever asked.
     """
     frame = frame.select([pl.col(column.name).cast(DTYPES[column.type]) for column in columns])
     chunks: list[Chunk] = []
@@ -117,24 +99,7 @@ def _is_ordered(frame: pl.DataFrame, order: Sequence[str]) -> bool:
 def read_dataset(
     dataset: Dataset, artifacts: Artifacts, metadata: MetadataReader, columns: Sequence[str] | None = None
 ) -> pl.DataFrame:
-    """Return the rows of a dataset, in its order.
-
-    Parameters
-    ----------
-    dataset
-        What to read.
-    artifacts, metadata
-        Where its chunks are.
-    columns
-        Names to read, in the order wanted; `None` means all.
-
-    Raises
-    ------
-    NotFound
-        If there is no such column, or a chunk is nowhere.
-    Corrupt
-        If a stored blob changed, or does not hold what the dataset says.
-    """
+    """Return the rows of a dataset, in its order."""
     types = {column.name: DTYPES[column.type] for column in dataset.columns}
     names = list(types) if columns is None else list(columns)
     unknown = [name for name in names if name not in types]
@@ -221,18 +186,7 @@ def _repeating(rows: pl.DataFrame) -> list[str]:
 def read_chunk(
     chunk: Chunk, columns: Sequence[Column], artifacts: Artifacts, metadata: MetadataReader
 ) -> pl.DataFrame:
-    """Return the rows of one chunk of a dataset.
-
-    Parameters
-    ----------
-    columns
-        Those of the dataset.
-
-    Raises
-    ------
-    NotFound, Corrupt
-        As for `read_dataset`.
-    """
+    """Return the rows of one chunk of a dataset."""
     schema = pl.Schema({column.name: DTYPES[column.type] for column in columns})
     return _read_chunk(chunk, schema, artifacts, metadata)
 

@@ -17,24 +17,12 @@ _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 -- of times in UTC, as databases h
 
 
 def count_rows(name: str, spec: SqlSource, root: Path) -> int:
-    """Return how many rows a query gives.
-
-    Raises
-    ------
-    SpecError, RequestError, Transient
-        If it fails, or the database is not there.
-    """
+    """Return how many rows a query gives."""
     return _counted(*query_of(spec, root, f"sources.{name}"))
 
 
 def count_asked(name: str, spec: SqlSource, root: Path, store: HistoryStore, now: str) -> tuple[int, int]:
-    """Return how many rows of a source with a cursor are kept, and how many the next read asks for, those near the highest cursor again.
-
-    Raises
-    ------
-    SpecError, RequestError, Transient
-        As `data.history.read.read_increment` does.
-    """
+    """Return how many rows of a source with a cursor are kept, and how many the next read asks for, those near the highest cursor again."""
     reading = Reading.of(name, spec, root, store, now)
     found, types = newest(reading.source, store.metadata), reading.types()
     if found is None or types_of(found[1]) != types:

@@ -85,26 +85,12 @@ def source_digest(spec: SqlSource, url: DatabaseUrl) -> str:
 
 
 def definition_of(name: str, spec: SqlSource, root: Path) -> str:
-    """Return the digest of what makes a history, from the definition of a source.
-
-    Raises
-    ------
-    SpecError
-        If it cannot be found to which database it goes.
-    """
+    """Return the digest of what makes a history, from the definition of a source."""
     return source_digest(spec, url_of(spec, root, f"sources.{name}"))
 
 
 def read_increment(name: str, spec: SqlSource, root: Path, store: HistoryStore, now: str) -> HistoryIncrement:
-    """Ask a source for rows that its history does not have.
-
-    Raises
-    ------
-    SpecError, RequestError
-        If the query fails or has no such columns, a row lacks its key or cursor, or two rows share a key.
-    Transient
-        If the database is not there.
-    """
+    """Ask a source for rows that its history does not have."""
     reading = Reading.of(name, spec, root, store, now)
     found, types = newest(reading.source, store.metadata), reading.types()
     if found is not None:
@@ -120,24 +106,13 @@ def read_current_rows(
     """Read the newer rows of a source, keep them, and return the rows that it has by now with their fingerprint.
 
     A process that is killed meanwhile leaves the history as it was, or as it is to be.
-
-    Raises
-    ------
-    SpecError, RequestError, Transient
-        As `read_increment` does; or if others keep on reading the same source.
     """
     history, rows = _bring_up_to_date(name, spec, root, store, now)
     return _source(name, spec, rows, _row_schema(history)), history.fingerprint
 
 
 def keep_newer(name: str, spec: SqlSource, root: Path, store: HistoryStore, now: str) -> SourceHistory:
-    """Read the newer rows of a source, keep them, and return its history.
-
-    Raises
-    ------
-    SpecError, RequestError, Transient
-        As `read_current_rows` does.
-    """
+    """Read the newer rows of a source, keep them, and return its history."""
     increment = read_increment(name, spec, root, store, now)
     if not increment.is_news:  # most reads, for which the rows that are kept need not be looked at
         return increment.history
@@ -150,11 +125,6 @@ def read_versions_of_source(
     """Read the newer rows of a source, keep them, and return all versions of its rows with their fingerprint.
 
     The versions have the columns `KNOWN` and `DELETED` besides.
-
-    Raises
-    ------
-    SpecError, RequestError, Transient
-        As `read_current_rows` does.
     """
     history, _ = _bring_up_to_date(name, spec, root, store, now)
     return _of_versions(name, spec, history, _all_versions(history, store, root)), _versions_digest(history)
@@ -167,29 +137,13 @@ def read_versions_until(
 
     The read is kept even if it found nothing, so that each version that is read later is known after that moment, as far as the
     source does not say otherwise.
-
-    Returns
-    -------
-    source, moment
-        The moment is UTC, RFC 3339 with microseconds: `now`, or just after the read before it if that began later.
-
-    Raises
-    ------
-    SpecError, RequestError, Transient
-        As `read_current_rows` does.
     """
     history, _ = _bring_up_to_date(name, spec, root, store, now, is_kept_without_news=True)
     return _of_versions(name, spec, history, _all_versions(history, store, root)), history.at
 
 
 def preview_versions(name: str, spec: SqlSource, root: Path, store: HistoryStore, now: str) -> Source:
-    """Return all versions of a source's rows, those of now too, as `read_versions_of_source` does; nothing is kept.
-
-    Raises
-    ------
-    SpecError, RequestError, Transient
-        As `read_increment` does.
-    """
+    """Return all versions of a source's rows, those of now too, as `read_versions_of_source` does; nothing is kept."""
     found = read_increment(name, spec, root, store, now)
     versions = _all_versions(found.history, store, root, more=found.versions)
     return _of_versions(name, spec, found.history, versions)
@@ -259,13 +213,7 @@ def _versions_digest(history: SourceHistory) -> str:
 
 
 def current_fingerprint(name: str, spec: SqlSource, root: Path, store: HistoryStore, now: str) -> str:
-    """Return the fingerprint of the rows that a source has by now; nothing is kept.
-
-    Raises
-    ------
-    SpecError, RequestError, Transient
-        As `read_increment` does.
-    """
+    """Return the fingerprint of the rows that a source has by now; nothing is kept."""
     increment = read_increment(name, spec, root, store, now)
     if not increment.versions.height and increment.before is not None:
         return increment.history.fingerprint
@@ -273,13 +221,7 @@ def current_fingerprint(name: str, spec: SqlSource, root: Path, store: HistorySt
 
 
 def versions_fingerprint(name: str, spec: SqlSource, root: Path, store: HistoryStore, now: str) -> str:
-    """Return the fingerprint of the versions that are kept of a source, and another one if it has newer rows; nothing is kept.
-
-    Raises
-    ------
-    SpecError, RequestError, Transient
-        As `read_increment` does.
-    """
+    """Return the fingerprint of the versions that are kept of a source, and another one if it has newer rows; nothing is kept."""
     found = read_increment(name, spec, root, store, now)
     if found.before is not None and not found.versions.height:
         return _versions_digest(found.history)
@@ -301,13 +243,7 @@ def _digest_of(rows: RowParts, history: SourceHistory) -> str:
 def store_increment(
     increment: HistoryIncrement, store: HistoryStore, root: Path
 ) -> tuple[SourceHistory, RowParts]:
-    """Keep the news of a source in one step, and return its history and the rows that it has by now.
-
-    Raises
-    ------
-    Conflict
-        If the history has gone on since.
-    """
+    """Keep the news of a source in one step, and return its history and the rows that it has by now."""
     history = increment.history
     rows = _current(history, increment.key, store, root, more=increment.versions)
     if not increment.is_news:
@@ -326,13 +262,7 @@ def store_increment(
 def current_rows(
     history: SourceHistory, key: str, store: HistoryStore, root: Path, *, known_by: str | None = None
 ) -> pl.DataFrame:
-    """Return the newest version of each row that is not deleted, in the order of the key.
-
-    Parameters
-    ----------
-    known_by
-        Only versions that were known at this instant count (default: all).
-    """
+    """Return the newest version of each row that is not deleted, in the order of the key."""
     rows = _current(history, key, store, root, known_by=known_by)
     return pl.concat([pl.DataFrame(schema=_row_schema(history)), *rows.parts()])
 
@@ -585,13 +515,7 @@ class Reading:
     def versions_of(
         self, rows: pl.DataFrame, types: dict[str, ColumnType], *, after: pl.DataFrame | None = None
     ) -> pl.DataFrame:
-        """Return rows with their digests as versions of now.
-
-        Parameters
-        ----------
-        after
-            Versions that they come after: a row that says that it was known by the time of its last version is known from now on.
-        """
+        """Return rows with their digests as versions of now."""
         read = pl.lit(datetime.fromisoformat(self.now)).cast(pl.Datetime("us", "UTC"))
         known = read
         if self.spec.known is not None:

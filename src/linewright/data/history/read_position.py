@@ -37,20 +37,7 @@ class ReadPosition:
 def lag_of(
     spec: SqlSource, of: ColumnType, seen: OpenTransactions | None, *, is_file: bool, where: str
 ) -> int | None:
-    """Return the lag that the line file says, in the unit of the cursor; `None` if the database is to say it.
-
-    Parameters
-    ----------
-    seen
-        Who writes in the database, if it says so.
-    is_file
-        Whether the database is a file that nobody writes to while it is read.
-
-    Raises
-    ------
-    SpecError
-        If the column cannot be a cursor, `lag` is of another kind than it, or must be said.
-    """
+    """Return the lag that the line file says, in the unit of the cursor; `None` if the database is to say it."""
     place = f"{where}.lag"
     if of.kind not in TIMES | _NUMBERS:
         raise SpecError(
@@ -99,19 +86,7 @@ def position_after(
     seen: OpenTransactions | None,
     before: SourceHistory | None,
 ) -> ReadPosition:
-    """Return how far a source was read.
-
-    Parameters
-    ----------
-    values
-        Cursors of the rows that were read, a part at a time.
-    clock
-        When the read began, in microseconds; by the clock of the database where it says so.
-    seen
-        Who wrote before the read.
-    before
-        The history so far, if its columns are the same.
-    """
+    """Return how far a source was read."""
     open_since = {} if seen is None else _open(seen, before)
     looked = 0 if seen is None else seen.at
     latest = clock + (0 if of.kind == "instant" else _ZONES)
@@ -144,13 +119,7 @@ def _highest(values: pl.Series, latest: int | None) -> object:
 
 
 def first_cursor(before: SourceHistory, of: ColumnType, lag: int | None) -> int | float | None:
-    """Return the cursor from which on rows are asked for; `None`: all of them.
-
-    Parameters
-    ----------
-    lag
-        As `lag_of` returns it.
-    """
+    """Return the cursor from which on rows are asked for; `None`: all of them."""
     if lag is None:
         return before.since
     return None if before.highest is None else _whole(_plain(before.highest) - lag, of)

@@ -75,22 +75,7 @@ class Reconciliation(msgspec.Struct, frozen=True, kw_only=True):
 def reconcile(
     name: str, spec: SqlSource, root: Path, store: HistoryStore, now: str, *, repairs: bool = False
 ) -> Reconciliation:
-    """Compare a source with what is kept of it.
-
-    Parameters
-    ----------
-    repairs
-        Keep what was missed or has changed, and that rows are deleted, as versions that are known from now on.
-
-    Raises
-    ------
-    NotFound
-        If nothing is kept of it yet.
-    SpecError, RequestError, Transient
-        If it cannot be read.
-    Conflict
-        If another process reads it meanwhile.
-    """
+    """Compare a source with what is kept of it."""
     reading = Reading.of(name, spec, root, store, now)
     found = newest(reading.source, store.metadata)
     if found is None:

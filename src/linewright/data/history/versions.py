@@ -53,18 +53,7 @@ def newest(source: str, metadata: MetadataReader) -> tuple[str, SourceHistory] |
 def known_at(
     history: SourceHistory, at: str, metadata: MetadataReader, *, says_known: bool = False
 ) -> SourceHistory:
-    """Return the history whose columns the source had at an instant.
-
-    Parameters
-    ----------
-    says_known
-        Whether a column of the source says when a row came to be known: before the first read, the columns of that read count.
-
-    Raises
-    ------
-    NotFound
-        If nothing had been read by then, and no column says what was known.
-    """
+    """Return the history whose columns the source had at an instant."""
     while history.first > at and history.before is not None:
         history = metadata.get(history.before, SourceHistory)
     if history.first > at and not says_known:
@@ -120,17 +109,7 @@ def newest_versions(
     more: RowParts | None = None,
     known_by: str | None = None,
 ) -> pl.DataFrame:
-    """Return the newest version of each row, deletions too: the columns `key`, DIGEST, DELETED, and ``place`` among all versions.
-
-    Parameters
-    ----------
-    also
-        More columns.
-    more
-        Versions after those of the history.
-    known_by
-        Only versions that were known at this instant count (default: all).
-    """
+    """Return the newest version of each row, deletions too: the columns `key`, DIGEST, DELETED, and ``place`` among all versions."""
     schema = schema_of(types_of(history))
     names = list(dict.fromkeys((key, *also, DIGEST, KNOWN, DELETED)))
     parts = [pl.DataFrame(schema={name: schema[name] for name in names})]
@@ -179,13 +158,7 @@ def put_versions(versions: pl.DataFrame, artifacts: Artifacts) -> HistoryChunk:
 
 
 def read_blob(blob: str, artifacts: Artifacts, columns: Sequence[str] | None = None) -> pl.DataFrame:
-    """Return the versions that a blob has; `columns` are all unless said.
-
-    Raises
-    ------
-    NotFound, Corrupt
-        If it was lost or changed.
-    """
+    """Return the versions that a blob has; `columns` are all unless said."""
     return pl.read_parquet(BytesIO(artifacts.get(blob)), columns=list(columns) if columns else None)
 
 

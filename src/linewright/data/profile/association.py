@@ -45,16 +45,6 @@ class Truth:
 def cells(values: pl.Series) -> Ints:
     """Cut a column into cells: numbers and times by quantiles, other values one cell each.
 
-    Parameters
-    ----------
-    values : Series, n rows
-        In a type of the contract.
-
-    Returns
-    -------
-    int64 array, shape (n,)
-        Missing values are cell 0.
-
     Examples
     --------
     >>> cells(pl.Series([5, None, 7, 5])).tolist()
@@ -82,22 +72,7 @@ def _quantile_cells(values: pl.Series) -> Ints:
 
 
 def strength(cell: Ints, truth: Truth) -> float:
-    """Return how well the cells tell the label of rows that were not used to fit.
-
-    Parameters
-    ----------
-    cell : int64 array, shape (n,)
-        Cell of each row, from `cells`.
-    truth
-        The label.
-
-    Returns
-    -------
-    float
-        Two classes: area under the ROC curve, 0.5 by chance. More classes: share of the entropy that is taken away.
-        Numbers: share of the variance of the label's ranks that is explained. The last two are at most 1 and about
-        0 by chance, or a little below.
-    """
+    """Return how well the cells tell the label of rows that were not used to fit."""
     if truth.form == "two":
         return roc_auc(truth.codes, _predict(cell, truth.codes.astype(np.float64), truth.halves))
     if truth.form == "number":
@@ -133,20 +108,6 @@ def _entropy_taken(cell: Ints, truth: Truth) -> float:
 def class_strengths(cell: Ints, truth: Truth, *, least: int) -> dict[int, float]:
     """Return how well the cells tell each class from all others, on rows that were not used to fit.
 
-    Parameters
-    ----------
-    cell : int64 array, shape (n,)
-        Cell of each row, from `cells`.
-    truth
-        A label of classes.
-    least : int
-        Rows that a class needs, and that all others need, to be judged.
-
-    Returns
-    -------
-    dict
-        By class code: area under the ROC curve of the class against the rest, 0.5 by chance.
-
     Examples
     --------
     >>> codes = np.arange(300) % 3
@@ -174,18 +135,6 @@ def class_strengths(cell: Ints, truth: Truth, *, least: int) -> dict[int, float]
 
 def roc_auc(positive: Ints, scores: Floats) -> float:
     """Return the area under the ROC curve: the chance that a positive row scores above a negative one.
-
-    Parameters
-    ----------
-    positive : int64 array, shape (n,)
-        1 for positive rows, else 0.
-    scores : float64 array, shape (n,)
-        Equal scores count half.
-
-    Returns
-    -------
-    float in [0, 1]
-        0.5 where there is only one class.
 
     Examples
     --------

@@ -79,14 +79,6 @@ class Seen:
 def see(values: pl.Series, *, is_name: bool = False) -> Seen:
     """Find the type of a column and count what it holds; all rows count.
 
-    Parameters
-    ----------
-    values
-        Text, or values of a native type. A few texts that are no numbers do not make names of all the others; they are
-        its misfits.
-    is_name
-        Whether it names what rows belong to, so that each value counts as it is spelled.
-
     Examples
     --------
     >>> column = see(pl.Series("Age", ["31", "47", None, "31"]))

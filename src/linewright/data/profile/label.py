@@ -54,23 +54,7 @@ class LabelProfile(msgspec.Struct, frozen=True, kw_only=True):
 def describe_label(
     spelled: pl.Series, seen: Seen, positive: str | None, *, source: str = "SOURCE"
 ) -> LabelProfile:
-    """Say what the label asks for.
-
-    Parameters
-    ----------
-    spelled, seen
-        The column as it was read, and in its type.
-    positive
-        The value whose probability is wanted, where a person says so.
-    source
-        What SQL calls the table that the label is read from, for a message that makes another one.
-
-    Raises
-    ------
-    RequestError
-        If the label is missing everywhere, has one value only, or is neither classes nor numbers; if `positive` is
-        not one of two classes.
-    """
+    """Say what the label asks for."""
     where = f"--label {seen.name}"
     counts = _counts(spelled, seen)
     if not counts:

@@ -11,13 +11,6 @@ _FEW_NUMBERS = 10
 def form_of_many(kind: str, labels: Collection[str]) -> Literal["classes", "number"]:
     """Return the form of a label that has more than two values: `new` and a run that is not told agree on it.
 
-    Parameters
-    ----------
-    kind
-        The column's type.
-    labels
-        The different values, as spelled; none where there are too many to list.
-
     Examples
     --------
     >>> form_of_many("integer", ["3", "4", "5"]), form_of_many("number", ["0.5", "1.5", "2.5"])

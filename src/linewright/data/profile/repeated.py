@@ -115,13 +115,7 @@ def _same_order(seen: Mapping[str, Seen]) -> Iterator[tuple[str, Twin]]:
 
 
 def _correlated(ranks: Floats) -> Iterator[tuple[int, int, float]]:
-    """Yield the pairs of columns that rank rows alike, and their correlation, in the order of the columns.
-
-    Parameters
-    ----------
-    ranks : float64 array, shape (columns, rows)
-        Of each column; those of a column that differ nowhere are like no other.
-    """
+    """Yield the pairs of columns that rank rows alike, and their correlation, in the order of the columns."""
     if ranks.shape[1] <= _FEW:
         return
     unit = ranks - ranks.mean(axis=1, keepdims=True)

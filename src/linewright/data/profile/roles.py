@@ -108,13 +108,7 @@ def declared_roles(table: TableSpec) -> Roles:
 
 
 def choose_roles(seen: Columns, given: GivenRoles) -> Roles:
-    """Give the parts of a table to its columns: those that a person named, and time, key and group as the data suggest.
-
-    Raises
-    ------
-    RequestError
-        If a column that a person named does not suit its part.
-    """
+    """Give the parts of a table to its columns: those that a person named, and time, key and group as the data suggest."""
     time, group, key, weight = given.time, given.group, given.key, given.weight
     taken = {given.label, *given.exclude, *(name for name in (time, group, key, weight) if name)}
     free = {name: column for name, column in seen.items() if name not in taken}

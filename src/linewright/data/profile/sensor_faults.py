@@ -94,22 +94,6 @@ def find_sensor_faults(
 ) -> list[SensorFault]:
     """Return the faults of sensors.
 
-    Parameters
-    ----------
-    groups
-        What each reading belongs to, length n.
-    micros
-        When it was taken, microseconds since 1970 (UTC), shape (n,). In any order; of readings of a group at one time the last counts.
-    columns
-        Numbers by column, shape (n,); NaN for none.
-    going_on
-        Columns and groups of faults that are known to be going on: of them readings before the fault are not asked for.
-
-    Returns
-    -------
-    list of SensorFault
-        By column, group and time. Groups with fewer than 20 readings have none.
-
     Examples
     --------
     >>> chance = np.random.default_rng(1)

@@ -51,15 +51,6 @@ def summarise(
 ) -> Iterator[ColumnSummary]:
     """Give a summary of each column, in order.
 
-    Parameters
-    ----------
-    frame
-        The rows.
-    types
-        Type of each column, by name.
-    hidden
-        Columns of which no value is shown, such as those that name people.
-
     Examples
     --------
     >>> found = list(summarise(pl.DataFrame({"x": [1.0, 3.0, None]}), {"x": "number"}))

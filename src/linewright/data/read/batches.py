@@ -28,25 +28,13 @@ def size_of(frame: pl.DataFrame) -> int:
 
 
 class Held:
-    """Counts the rows that are to be held in memory together.
-
-    Parameters
-    ----------
-    where
-        What errors name.
-    """
+    """Counts the rows that are to be held in memory together."""
 
     def __init__(self, where: str) -> None:
         self._where, self._most, self._bytes = where, most_held(), 0
 
     def __call__(self, frame: pl.DataFrame) -> pl.DataFrame:
-        """Count some more rows, and return them.
-
-        Raises
-        ------
-        RequestError
-            If all of them take more than half of the memory that this process could have.
-        """
+        """Count some more rows, and return them."""
         self._bytes += size_of(frame)
         if self._bytes > self._most:
             raise too_large(self._where, self._most)
@@ -54,13 +42,7 @@ class Held:
 
 
 def refuse_patterns(columns: Sequence[str], where: str) -> None:
-    """Refuse names that are patterns of names, see `is_column_pattern`.
-
-    Raises
-    ------
-    SpecError
-        If there is one.
-    """
+    """Refuse names that are patterns of names, see `is_column_pattern`."""
     found = [name for name in columns if is_column_pattern(name)]
     if found:
         raise SpecError(

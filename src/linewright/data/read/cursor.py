@@ -20,13 +20,6 @@ def rows_since(
     Rows **at** the cursor are given again: another writer may have added one with the same value since. Who reads knows them
     by their key. What is wrong with a row is not said here; ragged rows of a CSV file are left out.
 
-    Raises
-    ------
-    RequestError
-        If the source has no such column; or if a row has no value there, or one of the other kind: it would never be read.
-    SpecError, RequestError
-        As `open_source` and `Source.batches`.
-
     Examples
     --------
     >>> import tempfile

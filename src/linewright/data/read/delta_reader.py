@@ -132,13 +132,7 @@ class DeltaReader:
 
 
 def has_log(url: str, at: str | None, root: Path) -> bool:
-    """Return whether a folder of a bucket is a table.
-
-    Raises
-    ------
-    SpecError, Transient
-        If the server may not be asked, or does not answer.
-    """
+    """Return whether a folder of a bucket is a table."""
     try:
         with opened_remote("delta", f"{url.rstrip('/')}/{LOG}", at, root, "sources.data"):
             return True

@@ -111,13 +111,7 @@ def _columns(spec: FilesSource) -> tuple[str, ...]:
 
 
 def patient_of(file: Path) -> str | None:
-    """Return a hash of the id of the patient whom a file of DICOM is about; `None` if it names none, or is not DICOM.
-
-    Raises
-    ------
-    RequestError
-        If the file cannot be read, or the extra is not installed.
-    """
+    """Return a hash of the id of the patient whom a file of DICOM is about; `None` if it names none, or is not DICOM."""
     try:
         plugin = import_module("linewright.plugins.dicom")
         return plugin.patient(file.read_bytes())

@@ -15,23 +15,7 @@ _HERE = "localhost"
 
 
 def addresses_of(host: str, root: Path, *, port: int, where: str) -> tuple[str, ...]:
-    """Return the addresses to connect to, the best first, so that a name cannot come to mean another machine between check and use.
-
-    Parameters
-    ----------
-    host
-        Name or address, in small letters; or the folder of a socket, which is its own address.
-    port
-        Where its server listens.
-
-    Raises
-    ------
-    SpecError
-        If ``factory.yaml`` does not name the host; or it does, and the name stands for this machine or a link-local address, and not
-        that is named too.
-    Transient
-        If the name is not known to any name server now.
-    """
+    """Return the addresses to connect to, the best first, so that a name cannot come to mean another machine between check and use."""
     allowed = _allowed(root)
     if host not in allowed:
         raise _refused(host, allowed, where)

@@ -20,11 +20,6 @@ def nowhere(_column: str, _texts: Collection[str]) -> str:
 def place_of(source: Source, column: str, texts: Collection[str]) -> str:
     r"""Say where a column has one of these texts, at most three times; the files are read once more for it.
 
-    Parameters
-    ----------
-    texts
-        As the source spells them.
-
     Examples
     --------
     >>> import tempfile

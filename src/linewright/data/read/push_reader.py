@@ -58,18 +58,7 @@ class PushReader:
 
 
 def read_sent(place: str, spec: PushSource, root: Path) -> tuple[Source, str]:
-    """Return rows that count besides others, with their fingerprint; there may be none.
-
-    Parameters
-    ----------
-    place
-        Of the source in its file, for messages.
-
-    Raises
-    ------
-    RequestError
-        If rows were sent whose key or time is another column.
-    """
+    """Return rows that count besides others, with their fingerprint; there may be none."""
     return _read(place, spec, root, place)
 
 

@@ -14,17 +14,7 @@ MOST_BYTES = 1 << 28
 
 
 class QueryTimeout:
-    """Ends a query that gives no row for so many seconds, or sends `most` bytes until it does.
-
-    Parameters
-    ----------
-    end
-        Ends it, from another thread; called again and again: the first call may come before there is what it ends.
-    received
-        Returns how many bytes came so far, from another thread (default: they are not counted).
-    most
-        Bytes that may come.
-    """
+    """Ends a query that gives no row for so many seconds, or sends `most` bytes until it does."""
 
     def __init__(
         self,

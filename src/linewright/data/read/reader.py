@@ -73,15 +73,7 @@ class LiveReader(SourceReader, Protocol):
 
 
 def read_live(name: str, spec: SourceSpec, root: Path) -> "tuple[Source, str]":
-    """Return the rows of a source that others may write to, and their fingerprint.
-
-    Raises
-    ------
-    SpecError, RequestError
-        If it cannot be read.
-    Transient
-        If it cannot be read now.
-    """
+    """Return the rows of a source that others may write to, and their fingerprint."""
     return cast("LiveReader", reader_of(spec)).read(name, spec, root)
 
 
@@ -99,22 +91,10 @@ def reader_of(spec: SourceSpec) -> SourceReader:
 
 
 def fingerprint(spec: SourceSpec, root: Path, where: str = "sources") -> str:
-    """Return a digest of what a source holds and how it is read; where it lies does not matter.
-
-    Raises
-    ------
-    SpecError, RequestError
-        If it cannot be read.
-    """
+    """Return a digest of what a source holds and how it is read; where it lies does not matter."""
     return reader_of(spec).fingerprint(spec, root, where)
 
 
 def column_names(name: str, spec: SourceSpec, root: Path) -> tuple[str, ...]:
-    """Return the names of a source's columns if they are known without its rows; else nothing.
-
-    Raises
-    ------
-    SpecError, RequestError
-        If it cannot be opened.
-    """
+    """Return the names of a source's columns if they are known without its rows; else nothing."""
     return reader_of(spec).columns(name, spec, root)

@@ -25,13 +25,6 @@ def sample(source: Source, most: int = MOST_BYTES) -> Sample:
 
     Neighbours stay together, so that groups, repeats and what the rows are sorted by can still be seen.
 
-    Parameters
-    ----------
-    source
-        It is read once.
-    most
-        Bytes that the rows may take in memory, about.
-
     Examples
     --------
     >>> import tempfile

@@ -45,11 +45,6 @@ class Source:
 
         A batch is made of about 16 MiB of text. Memory is bounded by a few of them, but for a query, whose rows are one
         batch.
-
-        Raises
-        ------
-        SpecError, RequestError
-            Saying what is wrong with the rows, when they are come to.
         """
         for number, part in enumerate(self.parts):
             rows = ragged = 0
@@ -192,26 +187,6 @@ def open_source(name: str, spec: SourceSpec, root: Path, *, size: int = BATCH) -
     CSV fields are text; blanks around names and values are removed, and the spellings of `missing` become null, in
     Parquet's text too. Numbers that are not a number (NaN) are null. In SQLite text an empty value is null.
 
-    Parameters
-    ----------
-    name
-        The source's name in the line file.
-    spec
-        Where it is and how to read it.
-    root
-        Folder that relative paths start from.
-    size
-        How many bytes of text a batch is made of, about; no row may be longer.
-
-    Returns
-    -------
-    Source
-
-    Raises
-    ------
-    SpecError, RequestError
-        Saying what is wrong with the file or the query, and what to do.
-
     Examples
     --------
     >>> import tempfile
@@ -233,13 +208,7 @@ def read_source(name: str, spec: SourceSpec, root: Path) -> Raw:
 
 
 def whole(source: Source) -> Raw:
-    """Return all rows of a source, in memory.
-
-    Raises
-    ------
-    SpecError, RequestError
-        As `Source.batches` does; and if memory cannot hold them.
-    """
+    """Return all rows of a source, in memory."""
     held, frames, ragged = Held(source.parts[0].where), list[pl.DataFrame](), list[Ragged]()
     for batch in source.batches():
         frames.append(held(batch.frame))

@@ -70,13 +70,6 @@ def is_ascending(rows: RowParts, name: str) -> bool:
 class Spool:
     """Rows of one schema, in the order in which they were added.
 
-    Parameters
-    ----------
-    folder
-        Where files may lie; they are as large as the rows. `None` keeps all rows in memory.
-    held
-        Bytes that are held in memory before they go to a file (default: 8 MiB).
-
     Examples
     --------
     >>> spool = Spool(None)

@@ -116,13 +116,7 @@ class Query:
 
 
 def read_query(path: Path, spec: SqliteSource, where: str) -> Query:
-    """Run the query of a source.
-
-    Raises
-    ------
-    SpecError, RequestError
-        As `run_query`; and if it gives two columns the same name, bytes, or more than memory holds.
-    """
+    """Run the query of a source."""
     return Query(frame=_read_sqlite(path, spec, where), where=where)
 
 
@@ -215,18 +209,6 @@ def run_query(
 
     The database is opened read-only. The statement may read ordinary tables and views, call functions that are documented as
     part of SQLite, and use neither virtual tables nor what an extension brings. A value or a row has at most 16 MiB.
-
-    Parameters
-    ----------
-    functions
-        What it may call besides, by name.
-
-    Raises
-    ------
-    SpecError, RequestError
-        If it fails, does anything else, gives no row for `limits.seconds` or more than `limits.rows`; or the file cannot be a database.
-    Transient
-        If another process writes, and keeps everybody out.
     """
     watch = _Watch(spec.limits.seconds)
     with _opened(path, watch, functions) as connection:
@@ -250,13 +232,7 @@ def run_query(
 def declared_types(
     path: Path, spec: SqliteSource, where: str, *, functions: Functions = _NO_FUNCTIONS
 ) -> list[tuple[str, str]]:
-    """Return the names of a query's columns, each with its type as the table or a CAST declares it; no text where nothing does.
-
-    Raises
-    ------
-    SpecError, RequestError, Transient
-        As `run_query`.
-    """
+    """Return the names of a query's columns, each with its type as the table or a CAST declares it; no text where nothing does."""
     with run_query(path, spec, where, functions=functions):
         pass  # it is one SELECT that is allowed; as a part of another statement that could not be seen
     watch = _Watch(spec.limits.seconds)

@@ -45,20 +45,7 @@ class AddedColumns(Protocol):
 def added_rules(
     added: AddedColumns, columns: Sequence[str], rules: Mapping[str, ColumnRule], data: DataSpec
 ) -> dict[str, ColumnRule]:
-    """Return the rules of the columns that are added: those of the contract, else their types.
-
-    Parameters
-    ----------
-    columns
-        Of the table without them.
-    rules
-        Of those columns of the table that the line uses.
-
-    Raises
-    ------
-    SpecError
-        If the table has a column of such a name, or lacks one that is read.
-    """
+    """Return the rules of the columns that are added: those of the contract, else their types."""
     for name in added.types:
         if name in columns:
             raise SpecError(

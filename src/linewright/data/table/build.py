@@ -134,32 +134,6 @@ def build_table(
     With `table.sql`, the text columns of a source are first cast to the narrowest type that holds all their values;
     columns that the contract calls category or text stay text, so that their spelling is kept, and so do dates that
     are not ISO 8601. The SQL sees the sources and nothing else: no files, no network, no extensions, UTC.
-
-    Parameters
-    ----------
-    sources
-        In the order of `data.sources`. Those that SQL joins are read into memory.
-    data
-        What the line says about its data.
-    served
-        Rows of the table that were answered and whose truth is known, as JSON values by column; those that the sources
-        hold already (by key, else by content) are left out. They keep the added columns that they have.
-    labelled
-        Rows of the table whose label people gave, with all their columns. Rows of the sources without a label get it, by key, else
-        by content; if a source has a label, that counts.
-
-    Returns
-    -------
-    Table
-        Not yet checked: see `contract.check`.
-
-    Raises
-    ------
-    SpecError
-        For SQL that fails, for columns that the line names and the table lacks, and for types that do not suit a
-        column's part.
-    ContractBreach
-        If a column that the contract names is missing.
     """
     known_zone(data.table.zone)
     source = _only(sources) if data.table.sql is None else None

@@ -39,29 +39,7 @@ class _Row(NamedTuple):
 def rows_of_events(
     frame: pl.DataFrame, columns: Sequence[Column], data: DataSpec
 ) -> tuple[pl.DataFrame, tuple[Column, ...]]:
-    """Return one row for each moment at which a user took something.
-
-    Parameters
-    ----------
-    frame, columns
-        The events, in the types of the contract, none without user, item or time.
-    data
-        Its `recommend` says what makes a moment and what counts.
-
-    Returns
-    -------
-    frame, columns
-        User, time of the moment's first event, ``history`` and label in the order of time, then of the user. Lists are those of `text.lists`: a history
-        has each of the latest `recommend.history` items once, the newest last; a label the items of the moment, without `again` only
-        those that the user did not have before. A moment without any gives no row. Moments of a span of time have ``until`` too, the time of their
-        last event. A column that `at_most` names has the category of each item of the label, that of `table.weight` the largest weight of each
-        then, and ``history_weight`` the largest until then of each item of the history.
-
-    Raises
-    ------
-    SpecError
-        If the table has no user or time, or one of its columns has the name of the history.
-    """
+    """Return one row for each moment at which a user took something."""
     spec, user, time, item = _parts(data)
     category = next(iter(spec.at_most), None)
     rows = list(_rows(_moments(frame, data), spec))

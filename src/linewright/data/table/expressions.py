@@ -122,13 +122,7 @@ def quoted(name: str) -> str:
 
 
 def rendered(node: Node, scope: Scope, depth: int = 0) -> str:
-    """Return an expression as SQL, of parts that are listed.
-
-    Raises
-    ------
-    Refused
-        If a part is not listed, or refers to what is not of the row.
-    """
+    """Return an expression as SQL, of parts that are listed."""
     if depth > _MOST_DEEP:
         raise Refused("form")
 
@@ -263,13 +257,7 @@ def again(connection: duckdb.DuckDBPyConnection, sql: str, columns: Sequence[str
 
 
 class Evaluator:
-    """Evaluates what of `table.sql` follows from one row. Safe to use from several threads.
-
-    Raises
-    ------
-    Corrupt
-        If an expression is not one that is listed, or a column is of another type.
-    """
+    """Evaluates what of `table.sql` follows from one row. Safe to use from several threads."""
 
     def __init__(self, rows: RowSql) -> None:
         self._types = {column.name: column.type for column in rows.columns}
@@ -285,20 +273,7 @@ class Evaluator:
     def evaluate(
         self, names: Sequence[str], columns: Mapping[str, Sequence[Any]], n: int
     ) -> list[tuple[Any, ...]]:
-        """Return the values of some expressions, one tuple a row.
-
-        Parameters
-        ----------
-        names
-            Of the expressions.
-        columns
-            By name, the `n` values of each column that one of them reads: as Python holds values of its type, times without a zone.
-
-        Raises
-        ------
-        Failed
-            If an expression cannot be evaluated for one of the rows.
-        """
+        """Return the values of some expressions, one tuple a row."""
         reads = self.reads(names)
         given: list[Sequence[Any]] = [columns[name] for name in reads] or [[None] * n]
         try:

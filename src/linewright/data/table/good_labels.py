@@ -28,11 +28,6 @@ def without_label(frame: pl.DataFrame, column: str) -> pl.DataFrame:
 def with_good(frame: pl.DataFrame, label: LabelSpec) -> pl.DataFrame:
     """Return rows whose label is a text in each of them; those without a label are good.
 
-    Raises
-    ------
-    SpecError
-        As `good_and_faulty` does.
-
     Examples
     --------
     >>> rows = pl.DataFrame({"state": ["faulty", None, "good"]})

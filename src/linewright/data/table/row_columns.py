@@ -101,17 +101,7 @@ def row_sql_of(
     *,
     missing: Callable[[str], tuple[str, ...]],
 ) -> RowSql:
-    """Return what of a line's SQL can be carried out on one row.
-
-    Parameters
-    ----------
-    frames
-        The sources by name, as the SQL saw them.
-    table
-        What the SQL gave.
-    missing
-        Returns the texts that mean "no value" in a source.
-    """
+    """Return what of a line's SQL can be carried out on one row."""
     with connect() as connection:
         node = parsed(connection, sql)
         items = _items(node, frames) if node is not None else None

@@ -36,13 +36,6 @@ class Steps:
 def steps_of(spec: ForecastSpec, typical: float, *, is_number: bool) -> Steps:
     """Return how values follow each other.
 
-    Parameters
-    ----------
-    typical
-        Typical distance between two values, in microseconds.
-    is_number
-        Whether times are plain numbers.
-
     Examples
     --------
     >>> steps_of(ForecastSpec(horizon=14), 86_400e6, is_number=False)
@@ -58,27 +51,7 @@ def steps_of(spec: ForecastSpec, typical: float, *, is_number: bool) -> Steps:
 def rows_of_series(
     frame: pl.DataFrame, columns: Sequence[Column], data: DataSpec
 ) -> tuple[pl.DataFrame, tuple[Column, ...]]:
-    """Return one row for each cut: a time, the newest values at it, and those of the steps ahead.
-
-    Parameters
-    ----------
-    frame, columns
-        The values, in the types of the contract.
-    data
-        Its `forecast` says how far ahead.
-
-    Returns
-    -------
-    frame, columns
-        Series, time of the newest value, ``recent``, the columns that are known ahead, ``until`` (time of the last step) and the label, in the order of
-        time, then of the series. Lists are those of `text.lists`, a step without a value is missing in them. The cuts of a series count back from its end, so that
-        the newest values are in a label. A cut makes a row only if a value before it is known.
-
-    Raises
-    ------
-    SpecError
-        If the time is not named, a series has two values in one step or few of its steps have one, or no series is longer than the horizon.
-    """
+    """Return one row for each cut: a time, the newest values at it, and those of the steps ahead."""
     spec, time = data.forecast, data.table.time
     if spec is None or time is None:
         raise SpecError(
@@ -153,13 +126,7 @@ def rows_of_series(
 
 
 def newest_values(frame: pl.DataFrame, columns: Sequence[Column], data: DataSpec) -> NewestValues | None:
-    """Return the newest values of each series, as many as are read of one; `None` if there are none, or more than an endpoint keeps.
-
-    Parameters
-    ----------
-    frame, columns, data
-        As for `rows_of_series`, which refuses what is wrong with them.
-    """
+    """Return the newest values of each series, as many as are read of one; `None` if there are none, or more than an endpoint keeps."""
     spec, time = data.forecast, data.table.time
     if spec is None or time is None:
         return None

@@ -27,18 +27,6 @@ def select(
     """Return what one SELECT over some tables gives: no files, no network, no extensions, times in UTC.
 
     DuckDB may take half of the memory that this process could have, and its result as much.
-
-    Parameters
-    ----------
-    where, allowed
-        For messages: the place in the line file, and what the SQL may use.
-    limits
-        How many rows it may give, and for how long none.
-
-    Raises
-    ------
-    SpecError, RequestError
-        If it fails, is anything but one SELECT, or goes beyond its limits or memory.
     """
     with _opened(tables) as connection, QueryTimeout(connection.interrupt, limits.seconds) as timeout:
         try:

@@ -27,11 +27,6 @@ def timed(batches: Callable[[], Iterable[Batch]], label: LabelSpec) -> Callable[
 def with_one_label(frame: pl.DataFrame, label: LabelSpec) -> pl.DataFrame:
     """Return rows whose label is one text in place of two columns; without one of both a row has no label.
 
-    Raises
-    ------
-    SpecError
-        If a time is not a number of at least 0, or an event is neither true nor false.
-
     Examples
     --------
     >>> rows = pl.DataFrame({"days": ["12.50", "30", None], "died": ["1", "0", "1"]})

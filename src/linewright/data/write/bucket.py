@@ -34,24 +34,7 @@ class _Request(RemoteRequest):
 
 
 def put_file(file: Path, written: str, at: str | None, root: Path, where: str) -> None:
-    """Write a file to a bucket as one object, in place of one that is there.
-
-    Parameters
-    ----------
-    written
-        URL of the object.
-    at
-        ``env:NAME`` or ``file:PATH`` of what it is written with.
-    where
-        Place of the destination in the line file, for messages.
-
-    Raises
-    ------
-    SpecError, RequestError
-        If the host is not allowed, or lets nobody write.
-    Transient
-        If the server is not there, is slow or breaks off; the object is what it was.
-    """
+    """Write a file to a bucket as one object, in place of one that is there."""
     url = read_remote_url(written)
     credentials = read_credentials(url, at, root, where)
     request = _Request(url=url, where=where, secrets=credentials.secrets)

@@ -145,20 +145,7 @@ class TableWriter(Protocol):
 def open_table(
     table: str, at: str, root: Path, *, where: str, columns: Mapping[str, Kind], run: str = ""
 ) -> tuple[TableWriter, TableWrite]:
-    """Return what writes to a table.
-
-    Parameters
-    ----------
-    at
-        ``env:NAME`` or ``file:PATH`` of the URL of its database.
-    where
-        Place of the destination in the line file, for messages.
-
-    Raises
-    ------
-    SpecError, RequestError, Transient
-        If the database cannot be found, may not be written to, or its driver is not installed.
-    """
+    """Return what writes to a table."""
     url = url_of(SqlSource(sql="select 1", at=at), root, where)
     writer = cast("TableWriter", database_of(url.scheme, f"{where}.at"))
     if not hasattr(writer, "add_rows"):

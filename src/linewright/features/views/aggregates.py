@@ -179,19 +179,7 @@ class Aggregate:
         return "number"
 
     def refuse_types(self, kinds: Mapping[str, str], where: str) -> None:
-        """Refuse columns that the source lacks, or whose type does not suit.
-
-        Parameters
-        ----------
-        kinds
-            Type of each column of the source, of `data.spec.ColumnType`.
-        where
-            Place of the view's columns, for messages.
-
-        Raises
-        ------
-        SpecError
-        """
+        """Refuse columns that the source lacks, or whose type does not suit."""
         if self.argument is None:
             return
         refuse_columns(self.argument, kinds, f"{where}.{self.name}")
@@ -212,12 +200,7 @@ NUMERIC = frozenset(name for name, form in _FORMS.items() if form.argument == "n
 
 
 def refuse_columns(argument: Argument, kinds: Mapping[str, str], where: str) -> None:
-    """Refuse columns of an argument that the source lacks or that no view can read, and constants of another type.
-
-    Raises
-    ------
-    SpecError
-    """
+    """Refuse columns of an argument that the source lacks or that no view can read, and constants of another type."""
     for name in argument.columns:
         if name not in kinds:
             near = nearest(name, kinds)
@@ -258,20 +241,6 @@ def refuse_columns(argument: Argument, kinds: Mapping[str, str], where: str) -> 
 def read_aggregate(name: str, text: str, *, where: str = "", ttl: int | None = None) -> Aggregate:
     """Read a column as it is written.
 
-    Parameters
-    ----------
-    name
-        Of the column.
-    where
-        Place for messages.
-    ttl
-        How old, in microseconds, the row of a ``last`` may be that does not say ``over``.
-
-    Raises
-    ------
-    SpecError
-        Saying what is wrong with it.
-
     Examples
     --------
     >>> read_aggregate("n", "count(amount > 10 and method in ('card', 'cash')) over 1.5h").text
@@ -311,13 +280,7 @@ def read_aggregate(name: str, text: str, *, where: str = "", ttl: int | None = N
 
 
 def read_condition(text: str, *, where: str = "") -> Argument:
-    """Read a condition, e.g. of `where`.
-
-    Raises
-    ------
-    SpecError
-        Saying what is wrong with it.
-    """
+    """Read a condition, e.g. of `where`."""
     reader = _Reader(text, where)
     found = reader.argument()
     reader.end()

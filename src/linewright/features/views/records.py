@@ -171,26 +171,7 @@ def write_records(
     share: Callable[[Path], object] | None = None,
     enter: Callable[[str], AbstractContextManager[object]] = nullcontext,
 ) -> None:
-    """Write a file of records in place of that which is there.
-
-    Parameters
-    ----------
-    header
-        Its `words` and `entities` are those of `events`; to its `cpu_s`, if there is one, the writing is added.
-    events
-        As they were known at `RecordsHeader.known`, see `known_by`; with `KEY` if the header says so.
-    entities
-        The text of each, in the order of their numbers.
-    share
-        Gets the path of the new file before it takes its place.
-    enter
-        Gets the digest of the new file, and is held while it takes its place.
-
-    Raises
-    ------
-    BackendError
-        If it cannot be written.
-    """
+    """Write a file of records in place of that which is there."""
     path.parent.mkdir(parents=True, exist_ok=True)
     begun = process_time()
     draft = path.with_name(f".{path.name}.{os.getpid()}")
@@ -305,20 +286,7 @@ def _bits(records: int) -> int:
 
 
 class Records:
-    """A file of records, open. Safe to use from several threads; what nobody uses any more is closed.
-
-    Parameters
-    ----------
-    path
-        Of the file. What takes its place later is not seen.
-
-    Raises
-    ------
-    FileNotFoundError
-        If it is not there.
-    Corrupt
-        If it is something else.
-    """
+    """A file of records, open. Safe to use from several threads; what nobody uses any more is closed."""
 
     def __init__(self, path: Path) -> None:
         with path.open("rb") as file:
@@ -416,17 +384,7 @@ class Records:
         moment: int,
         words: Sequence[Sequence[str]] | None = None,
     ) -> dict[str, Values]:
-        """Return the columns of the view of entities, at one moment.
-
-        Parameters
-        ----------
-        table, counts
-            Events, as `FoundRecords` has them.
-        moment
-            Microseconds since 1970, UTC.
-        words
-            Texts of the columns (default: those of the file).
-        """
+        """Return the columns of the view of entities, at one moment."""
         starts: Ints = np.zeros(len(counts) + 1, dtype=np.int64)
         np.cumsum(counts, out=starts[1:])
         time, first = table[:, 0], 1 + self.header.has_keys
@@ -447,15 +405,7 @@ class Records:
 
 
 def check_records(path: Path) -> str:
-    """Check each byte of a file of records, of one of 0.1.0 no more than its form, and return its digest.
-
-    Raises
-    ------
-    FileNotFoundError
-        If it is not there.
-    Corrupt
-        If it is not what was written.
-    """
+    """Check each byte of a file of records, of one of 0.1.0 no more than its form, and return its digest."""
     path.stat()  # one that is missing is none that cannot be read
     with explained(path, "the file of a feature view"), path.open("rb") as file:
         if file.read(len(_MAGIC)) == _UNCHECKED:

@@ -90,11 +90,6 @@ class Values:
 def values_of(argument: Argument, columns: Mapping[str, Values]) -> Values:
     """Return the values of an argument in each row, as `Argument.of_row` has them.
 
-    Parameters
-    ----------
-    columns
-        Those of the source, by name.
-
     Examples
     --------
     >>> from linewright.features.views.aggregates import read_condition
@@ -174,25 +169,6 @@ def events_of(
     argsort: Callable[[Ints], Ints] = np.argsort,
 ) -> Events:
     """Return the events of rows that come in the order of their positions in the source.
-
-    Parameters
-    ----------
-    entity
-        Number of the entity of each row, from 0; below 0 for a row without one, which never counts. Shape (n,), as all others.
-    time, known
-        When it happened, and when it was known, microseconds.
-    columns
-        By `Argument.text`; they are taken out of it one by one, so that memory holds few of them twice.
-    key
-        Number of what the row is about: a row with the same number, whatever its entity, replaces those known before. Without it, each row has its own.
-    is_deletion
-        Rows that delete what has their key, and do not count themselves.
-    is_left_out
-        Rows that replace others as any row does, and do not count themselves: those that do not satisfy `where`, or without a time.
-    entities
-        How many there are, where not all have rows.
-    argsort
-        Returns the places of whole numbers in ascending order, ties in any; a new array.
 
     Examples
     --------
@@ -274,13 +250,7 @@ def _until(key: Ints, known: Ints) -> Ints:
 
 
 def _newest(events: Events, first: Ints, stop: Ints, moments: Ints) -> Ints:
-    """Return the place of the newest event that counts at each moment, -1 where none does: the entity is absent.
-
-    Parameters
-    ----------
-    first, stop
-        First event of the entity of each moment, and the one after the last that happened by then. Shape (m,), as all others.
-    """
+    """Return the place of the newest event that counts at each moment, -1 where none does: the entity is absent."""
     places = stop - 1
     if events.is_plain:
         return np.where(places >= first, places, -1)
@@ -302,21 +272,7 @@ def values_at(
     moments: Ints,
     aggregates: Sequence[Aggregate],
 ) -> dict[str, Values]:
-    """Return the columns of a view at each moment.
-
-    Parameters
-    ----------
-    slices
-        Of the entity of each moment, shape (m,) each, as `Events.slices` returns. In the order of entities it takes less time.
-    moments
-        Shape (m,), microseconds.
-
-    Returns
-    -------
-    dict
-        By the name of the column, each of shape (m,). All are null if the entity is absent. If it is there and its window is empty, ``sum``, ``count`` and ``distinct``
-        are 0, and the others null.
-    """
+    """Return the columns of a view at each moment."""
     stop = _first_after(events.time, *slices, moments)
     newest = _newest(events, slices[0], stop, moments)
     found: dict[str, Values] = {}

@@ -92,23 +92,7 @@ class Settings(NamedTuple):
 
 
 def run(argv: Sequence[str], operations: Mapping[str, Entry], open_factory: OpenFactory) -> int:
-    """Carry out one command line and return its exit code.
-
-    Parameters
-    ----------
-    argv
-        The words after the program's name.
-    operations
-        All commands, in the order of help.
-    open_factory
-        Opens what operations work on; called only when one is carried out.
-
-    Returns
-    -------
-    int
-        0, that of the error or of the result's own ``exit_code``, 130 after Ctrl-C, 141 when nobody reads the
-        output any more, 70 for a bug in Linewright.
-    """
+    """Carry out one command line and return its exit code."""
     try:
         code = _run(argv, operations, open_factory)
         sys.stdout.flush()
@@ -125,15 +109,7 @@ def find_factory(start: Path) -> Path:
 
 
 class CommandLine(click.Group):
-    """All operations as commands, each imported when it is used.
-
-    Parameters
-    ----------
-    operations
-        Table of the operations, in the order of help. A name of two words is a command of two words.
-    open_factory
-        Opens what operations work on.
-    """
+    """All operations as commands, each imported when it is used."""
 
     def __init__(self, operations: Mapping[str, Entry], open_factory: OpenFactory) -> None:
         super().__init__(
@@ -198,15 +174,7 @@ class CommandLine(click.Group):
 
 
 class OperationCommand(click.Command):
-    """One operation as a command.
-
-    Parameters
-    ----------
-    operation
-        What to carry out.
-    open_factory
-        Opens what it works on, after its arguments were found right.
-    """
+    """One operation as a command."""
 
     def __init__(self, operation: Operation, open_factory: OpenFactory) -> None:
         super().__init__(

@@ -18,22 +18,7 @@ SCHEMES = ("http://", "https://")
 
 
 def ask_elsewhere(of: str, name: str, arguments: Mapping[str, str], *, token: str) -> Any:
-    """Carry an operation out at another factory, as its command with ``--factory`` would, and return its result.
-
-    Parameters
-    ----------
-    of
-        Its folder, or the address of its control plane.
-    arguments
-        As texts, by name.
-    token
-        Who asks there; empty for its owner, or the session that `login` keeps for the address.
-
-    Raises
-    ------
-    LinewrightError
-        As the command does.
-    """
+    """Carry an operation out at another factory, as its command with ``--factory`` would, and return its result."""
     operation = load(name, OPERATIONS)
     given = {name: [text] for name, text in arguments.items()}
     values = operation.check(given, text=True)

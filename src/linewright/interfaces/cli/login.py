@@ -87,22 +87,7 @@ def main(*arguments: str) -> int:
 
 
 def log_in(url: str, *, name: str = "", invitation: str = "") -> SignedInAt:
-    """Sign in at an address, and keep the session.
-
-    Parameters
-    ----------
-    url
-        Address of the control plane.
-    name
-        Name of the member; empty to ask for it.
-    invitation
-        Code by which the member chooses the password first; it says who that is.
-
-    Raises
-    ------
-    LinewrightError
-        If the address is wrong, the factory refuses or cannot be reached, or the session cannot be kept.
-    """
+    """Sign in at an address, and keep the session."""
     url = origin_of(url)
     if invitation:
         password = _ask_for_password("New password: ", again="The same again: ")
@@ -118,16 +103,6 @@ def log_in_by_browser(url: str) -> SignedInAt:
     """Sign in at the provider of a factory in a browser, and keep the session.
 
     The address of the page holds the SHA-256 of a secret that stays here, so that the code that the page shows is of no use elsewhere.
-
-    Parameters
-    ----------
-    url
-        Address of the control plane.
-
-    Raises
-    ------
-    LinewrightError
-        As `log_in` does.
     """
     url, verifier = origin_of(url), secrets.token_urlsafe(32)
     digest = hashlib.sha256(verifier.encode()).digest()
@@ -148,13 +123,7 @@ def _kept(url: str, told: dict[str, Any]) -> SignedInAt:
 
 
 def log_out(url: str) -> SignedOutOf:
-    """End the session that is kept for an address, and forget it, even if the factory cannot be reached.
-
-    Raises
-    ------
-    LinewrightError
-        If the address is wrong, or the factory cannot be reached: the session lasts there until it expires.
-    """
+    """End the session that is kept for an address, and forget it, even if the factory cannot be reached."""
     url = origin_of(url)
     token = token_for(url)
     forget(url)

@@ -55,30 +55,6 @@ def ask(
     """Have a control plane carry an operation out, and return its result as JSON.
 
     Files that the operation reads are sent before, and files that it writes are taken from there, to where they would be here.
-
-    Parameters
-    ----------
-    address
-        ``https://HOST[:PORT]``; ``http://`` for this machine only, since the token would be readable on the way.
-    operation
-        What to carry out.
-    given
-        Its arguments as they were written, by name.
-    values
-        The same as `Operation.check` returned them.
-    token
-        Sent as ``Authorization: Bearer``; empty for that of the session that `login` keeps for the address.
-
-    Raises
-    ------
-    RequestError
-        If the address is wrong, the command works in the factory's folder alone, or a file cannot be read.
-    Denied
-        If the token would be sent in the clear.
-    Transient
-        If it cannot be reached, or the connection is lost; the hint says what became of the operation.
-    LinewrightError
-        Whatever the operation raised there.
     """
     if operation.local:
         raise RequestError(
@@ -121,15 +97,7 @@ def _folder(operation: Operation, given: Mapping[str, list[str]], values: Mappin
 
 
 class _Plane:
-    """One connection to a control plane.
-
-    Parameters
-    ----------
-    address
-        Its URL.
-    token
-        Who asks.
-    """
+    """One connection to a control plane."""
 
     def __init__(self, address: str, token: str) -> None:
         parts = urlsplit(origin_of(address))
@@ -312,13 +280,7 @@ def _refusal(status: int, answer: bytes, address: str) -> LinewrightError:
 
 
 def result_of(operation: Operation, answer: bytes) -> Any:
-    """Return a result as the operation itself would have returned it here.
-
-    Raises
-    ------
-    Terminal
-        If it is none, as a server of another version may send it.
-    """
+    """Return a result as the operation itself would have returned it here."""
     wrong = ""
     for kind in operation.result_kinds:
         try:

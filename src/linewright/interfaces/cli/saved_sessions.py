@@ -29,49 +29,24 @@ Logins = Mapping[str, Login]
 
 
 def token_for(address: str, now: str = "") -> str | None:
-    """Return the session that is kept for an address; `None` if there is none, or it has expired.
-
-    Raises
-    ------
-    LinewrightError
-        If the address is wrong, or the file cannot be used.
-    """
+    """Return the session that is kept for an address; `None` if there is none, or it has expired."""
     found = _read().get(origin_of(address))
     return found.token if found is not None and found.expires > (now or now_utc()) else None
 
 
 def keep(address: str, login: Login) -> Path:
-    """Keep a session in place of an earlier one of the same address; return the file.
-
-    Raises
-    ------
-    LinewrightError, OSError
-        If it cannot be kept.
-    """
+    """Keep a session in place of an earlier one of the same address; return the file."""
     return _change(lambda logins: {**logins, origin_of(address): login})
 
 
 def forget(address: str) -> None:
-    """Forget the session of an address.
-
-    Raises
-    ------
-    LinewrightError, OSError
-        If the file cannot be changed.
-    """
+    """Forget the session of an address."""
     gone = origin_of(address)
     _change(lambda logins: {one: login for one, login in logins.items() if one != gone})
 
 
 def origin_of(address: str) -> str:
     """Return scheme, host and port of a control plane's address, written in one way.
-
-    Raises
-    ------
-    RequestError
-        If the address is wrong.
-    Denied
-        If a secret would be readable on the way there.
 
     Examples
     --------

@@ -35,17 +35,7 @@ def has_colour(stream: TextIO) -> bool:
 
 
 def render(result: Any, *, width: int = 0) -> str:
-    """Return a result as text for people.
-
-    Parameters
-    ----------
-    result
-        A struct; a dict, which reads as JSON; or `None`, which reads as nothing. A struct is said by the function that is
-        registered for its type, see `result_text`; of others the plain fields are listed, and each sequence of structs becomes
-        a table.
-    width
-        Columns of the terminal; 0 means no limit.
-    """
+    """Return a result as text for people."""
     if result is None:
         return ""
     if (told := result_text(result)) is not None:
@@ -101,13 +91,6 @@ class ProgressLine:
     """Shows progress: one line that is drawn again on a terminal, else a plain line for each new step, and one every ten seconds.
 
     What is to stay gets a line of its own on both. Where it cannot be written, nothing more is.
-
-    Parameters
-    ----------
-    stream
-        Where to write; results go elsewhere.
-    quiet
-        Whether to write nothing.
     """
 
     def __init__(self, stream: TextIO, *, quiet: bool = False) -> None:

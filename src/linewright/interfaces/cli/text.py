@@ -54,15 +54,6 @@ def pairs(values: Sequence[tuple[str, Any]]) -> str:
 def table(header: Sequence[str], rows: Sequence[Sequence[Any]], *, width: int = 0) -> str:
     """Return rows under a header, numbers to the right and text to the left.
 
-    Parameters
-    ----------
-    header
-        Name of each column.
-    rows
-        Values, as many a row as the header has.
-    width
-        Columns of the terminal; the widest column of text is wrapped to fit. 0 means no limit.
-
     Examples
     --------
     >>> print(table(["model", "roc_auc"], [["claims@1", 0.8], ["claims@12", 0.8125]]))

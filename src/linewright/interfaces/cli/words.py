@@ -58,13 +58,6 @@ def clipped(text: str, most: int) -> str:
 def grid(head: Sequence[str], rows: Sequence[Sequence[str]], *, numbers: Sequence[int] = ()) -> list[str]:
     """Return rows under a head, each a line of aligned cells.
 
-    Parameters
-    ----------
-    head, rows
-        Cells.
-    numbers
-        Which columns are set to the right.
-
     Examples
     --------
     >>> grid(("a", "n"), [("x", "5"), ("yy", "12")], numbers=(1,))

@@ -22,15 +22,7 @@ SHORT_S = 0.1
 
 
 class Fleet:
-    """The status of all lines.
-
-    Parameters
-    ----------
-    read
-        Works it out, for the whole factory.
-    read_aside
-        The same in another process, which takes longer and is in nobody's way (default: in a thread of this one).
-    """
+    """The status of all lines."""
 
     def __init__(self, read: Callable[[], Any], *, read_aside: Callable[[], Any] | None = None) -> None:
         self._read, self._read_aside, self._lock = read, read_aside, Lock()
@@ -55,13 +47,7 @@ class Fleet:
                 self._lock.release()
 
     def seen_by(self, identity: Identity) -> Any:
-        """Return the status of the lines that somebody may see; what is said of the factory is for those who may see all.
-
-        Raises
-        ------
-        LinewrightError
-            If it cannot be worked out.
-        """
+        """Return the status of the lines that somebody may see; what is said of the factory is for those who may see all."""
         status, lines = self._now(), identity.lines("view")
         if lines is None:
             return status

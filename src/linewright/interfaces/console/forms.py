@@ -84,11 +84,6 @@ def read_form(body: bytes, operation: Operation) -> Form:
         Names of fields, apart by blanks, that an operation is given only if it takes them: a form may have buttons for several.
     ``_text.NAME`` and ``_as.NAME``
         The text of a file in place of one that was sent, and its name.
-
-    Raises
-    ------
-    RequestError
-        If it is not a form, or a field that takes one value has several.
     """
     fields = _fields(body)
     typed = {name: given[-1] for name, given in fields.items()}

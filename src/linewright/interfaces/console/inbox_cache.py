@@ -46,33 +46,14 @@ class _Inbox:
 
 
 class InboxCache:
-    """What inboxes show, by identity: an identity is what its rights are, so that nobody sees by another's.
-
-    Parameters
-    ----------
-    read
-        Reads the inbox of an identity, as the operation `inbox` returns it.
-    clock
-        Seconds that only grow.
-    """
+    """What inboxes show, by identity: an identity is what its rights are, so that nobody sees by another's."""
 
     def __init__(self, read: Callable[[Identity], Any], *, clock: Callable[[], float] = monotonic) -> None:
         self._read, self._clock, self._lock = read, clock, Lock()
         self._kept = OrderedDict[Identity, _Inbox]()
 
     def of(self, identity: Identity, *, on_page: bool = False) -> Seen:
-        """Return what is shown of somebody's inbox, read again unless it is recent.
-
-        Parameters
-        ----------
-        on_page
-            Whether a page is made, which may show what is some seconds old.
-
-        Raises
-        ------
-        LinewrightError
-            If it cannot be read.
-        """
+        """Return what is shown of somebody's inbox, read again unless it is recent."""
         with self._lock:
             kept = self._kept.setdefault(identity, _Inbox())
             self._kept.move_to_end(identity)

@@ -46,19 +46,7 @@ class Rows(NamedTuple):
 
 
 class Ask:
-    """What a page asks: operations, each with the rights of the viewer.
-
-    Parameters
-    ----------
-    factory
-        What the operations work on.
-    identity
-        Who looks.
-    operations
-        By name.
-    fleet
-        How all lines stand.
-    """
+    """What a page asks: operations, each with the rights of the viewer."""
 
     def __init__(
         self,
@@ -78,26 +66,14 @@ class Ask:
         return self._fleet.seen_by(self.identity)
 
     def __call__(self, name: str, **arguments: Any) -> Any:
-        """Run an operation that reads, and return its result.
-
-        Raises
-        ------
-        LinewrightError
-            If it may not be asked for, or fails.
-        """
+        """Run an operation that reads, and return its result."""
         operation = self._operations[name]
         if operation.writes or operation.expensive:
             raise TypeError(f"{name} is not asked while a page is made: it writes, or may take long")
         return self._carried_out(operation, arguments)
 
     def hold(self, name: str, **arguments: Any) -> Any:
-        """Run an operation that changes nothing but what is held for the viewer for some minutes, such as their next question.
-
-        Raises
-        ------
-        LinewrightError
-            As `__call__` does.
-        """
+        """Run an operation that changes nothing but what is held for the viewer for some minutes, such as their next question."""
         return self._carried_out(self._operations[name], arguments)
 
     def _carried_out(self, operation: Operation, arguments: Mapping[str, Any]) -> Any:
@@ -143,28 +119,7 @@ def none_apart(_values: Mapping[str, str]) -> Mapping[str, tuple[str, Mapping[st
 
 @dataclass(frozen=True, kw_only=True)
 class Page:
-    """What a page shows.
-
-    Parameters
-    ----------
-    template
-        File below `templates/`.
-    read
-        Asks what is cheap.
-    apart
-        Names what is expensive: each runs in a separate process, and the page waits for it. Pages that must be fast leave this
-        to a page that they load into themselves.
-    is_live
-        Whether it changes while somebody looks: the browser then learns of it.
-    query
-        Names of the values that may follow the ``?`` of its address.
-    fields
-        What further names of such values begin with: those of a form whose fields only the page knows. Empty: there are none.
-    is_form
-        Whether what is expensive depends on what somebody fills in: if it cannot be done, the page says so as its ``problem``.
-    title
-        Makes the heading of the values of the address (default: the title of its row).
-    """
+    """What a page shows."""
 
     template: str
     read: Read = nothing
@@ -190,13 +145,7 @@ class Route:
         return re.compile(_PART.sub(r"(?P<\1>[^/]+)", self.entry.path))
 
     def values(self, path: Mapping[str, str], query: Mapping[str, list[str]]) -> dict[str, str]:
-        """Return the values of an address; those of the query that it does not say are empty.
-
-        Raises
-        ------
-        RequestError
-            If a value is too long, comes twice, or is not one of this page's.
-        """
+        """Return the values of an address; those of the query that it does not say are empty."""
         found = dict(path)
         for name, given in query.items():
             is_field = bool(self.page.fields) and name.startswith(self.page.fields)

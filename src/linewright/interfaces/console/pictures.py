@@ -24,13 +24,7 @@ _STRONGEST = 0.7
 
 
 def pictures_of(ask: Ask, line: str, row: Mapping[str, Any], of: str = "") -> Mapping[str, str]:
-    """Return the address of each picture that a row names, by column; those that are gone, or that the viewer may not see, are left out.
-
-    Parameters
-    ----------
-    of
-        Id of the prediction or the annotation question whose row it is; empty for another one.
-    """
+    """Return the address of each picture that a row names, by column; those that are gone, or that the viewer may not see, are left out."""
     found: dict[str, str] = {}
     for name, cell in row.items():
         if isinstance(cell, str) and _DIGEST.fullmatch(cell):
@@ -41,16 +35,7 @@ def pictures_of(ask: Ask, line: str, row: Mapping[str, Any], of: str = "") -> Ma
 
 
 def occlusion_map(seen: Mapping[str, Any], address: str, *, title: str, summary: str = "Table") -> Markup:
-    """Draw what the parts of a picture say for its answer over the picture; what speaks against it stands in the table alone.
-
-    Parameters
-    ----------
-    seen
-        Of one picture, as `serve.rows.occlusion.occlusions` has it. Of classes the odds are drawn, since near 1 all probabilities are alike;
-        the table has the probabilities.
-    address, title, summary
-        As for `heat_map`.
-    """
+    """Draw what the parts of a picture say for its answer over the picture; what speaks against it stands in the table alone."""
     drawn = seen.get("log_odds", seen["patches"])
     most = max(*map(max, drawn), _NOTHING)
     cells = [
@@ -70,19 +55,6 @@ def heat_map(
     summary: str = "Table",
 ) -> Markup:
     """Draw a grid of numbers over a picture, with the table behind it, as a `<figure>` without script or style.
-
-    Parameters
-    ----------
-    grid
-        Rows of cells from the top, each from the left, all of one length; 0 (nothing is drawn) to 1 (strongest). Others are cut to that.
-    address
-        The picture as `pictures_of` has it: a PNG in base64, as a ``data:`` address.
-    title
-        What the grid shows; the caption, and what a screen reader says.
-    cells
-        What the table says of each cell (default: the numbers of the grid).
-    summary
-        What opens the table.
 
     Examples
     --------

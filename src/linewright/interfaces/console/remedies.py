@@ -22,13 +22,7 @@ class Remedied(NamedTuple):
 
 
 def with_remedies(findings: Iterable[Finding], excluded: Container[str] = ()) -> list[Remedied]:
-    """Return findings with their sentences; those that ask for something come first.
-
-    Parameters
-    ----------
-    excluded
-        Columns that are left out already: of these nothing has to be fixed.
-    """
+    """Return findings with their sentences; those that ask for something come first."""
     order = ("exclude", "ask", "warn", "note")
     return [
         Remedied(

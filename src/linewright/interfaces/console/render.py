@@ -115,15 +115,7 @@ def bytes_of(size: float | None) -> str:
 
 
 def digest(text: str | None, line: str = "") -> Markup:
-    """Write the beginning of a digest or an id, with the whole of it on hover, and a link to what it stands for.
-
-    Parameters
-    ----------
-    text
-        The digest or id.
-    line
-        The line whose pages lead there, so that they are found again; empty where none does.
-    """
+    """Write the beginning of a digest or an id, with the whole of it on hover, and a link to what it stands for."""
     if not text:
         return NONE
     query = f"?line={quote(line, safe='')}" if line else ""

@@ -100,29 +100,7 @@ CarryOut = Callable[..., Awaitable[bytes]]
 
 
 class Console:
-    """Shows pages and takes their forms.
-
-    Parameters
-    ----------
-    open_factory
-        Opens what operations work on, for an identity.
-    operations
-        What may be asked for.
-    asked_by
-        Whose a request is, which the guard let in.
-    asks_now
-        Whose it is now, of a request that lasts: it raises once its session or token has ended (default: it never ends).
-    carry_out
-        Runs what is expensive; without it that is done here.
-    carry_out_aside
-        Runs an operation on all lines in a separate process, for every viewer; without it that is done here.
-    files
-        Has the files of the person who fills in a form; without it no form takes one.
-    relative
-        Leaves out of a page the place of the factory on this machine.
-    name
-        Of the factory.
-    """
+    """Shows pages and takes their forms."""
 
     def __init__(
         self,
@@ -301,13 +279,7 @@ class Console:
         )
 
     def _at(self, address: str, request: Request) -> tuple[Route, Request, Mapping[str, str]]:
-        """Return the page at an address of ours, a request for it, and its values.
-
-        Raises
-        ------
-        RequestError
-            If no page has that address, or it has no such value.
-        """
+        """Return the page at an address of ours, a request for it, and its values."""
         parts = urlsplit(address)
         route, path, values = find(address)
         at = {"method": "GET", "path": unquote(parts.path), "raw_path": parts.path.encode()}
@@ -509,11 +481,6 @@ class Console:
         """Return what stands around the main part of each page of somebody: how many things wait, what came, saved views.
 
         What cannot be read is left out.
-
-        Parameters
-        ----------
-        lacking
-            Gets the parts that an error nobody foresaw has cost.
         """
         found = {**_NOTHING_AROUND, "lacking": lacking}
         with suppress(LinewrightError):

@@ -19,15 +19,6 @@ def place_of(number: int) -> str:
 def whole_page(html: str, parts: Sequence[str], *, address: str) -> str:
     """Return a page as a file that needs no server.
 
-    Parameters
-    ----------
-    html
-        The page as our templates made it, with a place for each part.
-    parts
-        What goes there, in order, each an HTML page.
-    address
-        Of the server, without a slash at its end.
-
     Examples
     --------
     >>> whole_page('<a href="/a">a</a><form>x</form><!--part 0-->', ["<h1>b</h1><p>c</p>"], address="http://127.0.0.1:8080")

@@ -105,11 +105,6 @@ class Place(NamedTuple):
 def find(address: str) -> Place:
     """Return what an address of ours leads to, as a browser would ask for it; whether somebody may see that is not looked at.
 
-    Raises
-    ------
-    RequestError
-        If no page has such an address, or such a query.
-
     Examples
     --------
     >>> find("/lines/claims/release").path, find("/?q=eu").values["q"]
@@ -132,11 +127,6 @@ def find(address: str) -> Place:
 
 def view_address(address: str) -> str:
     """Return the address by which a page is saved: without the values that are empty, which is as if they were not there.
-
-    Raises
-    ------
-    RequestError
-        As `find` does.
 
     Examples
     --------

@@ -216,31 +216,7 @@ def control_app(
     rate_limit: RateLimit | None = None,
     provider: Provider | None = None,
 ) -> ControlApp:
-    """Return the control plane of a factory.
-
-    Parameters
-    ----------
-    open_factory
-        Opens what operations work on, once a request. To share one: ``lambda _: nullcontext(factory)``.
-    operations
-        Table of the operations; those that hold a terminal are left out.
-    authenticator
-        Says whose a request is.
-    expensive
-        Carries out what is expensive, in the same factory; without it that is done here as everything else is.
-    root
-        The factory's folder; errors say where something is in it, and not where it is itself.
-    stopping
-        Set by `serve_control` once it is told to end: whoever waits for long work is answered then.
-    replies
-        Remembers answers by ``Idempotency-Key``; without it such a key is refused.
-    hosts
-        Names in ``Host`` that are ours, beside the loopback ones.
-    rate_limit
-        How many requests a client may send in a second (default: without limit).
-    provider
-        Vouches for members who sign in at it (default: nobody does).
-    """
+    """Return the control plane of a factory."""
     loaded = [
         each.without_files() for each in (load(name, operations) for name in operations) if not each.local
     ]
@@ -321,24 +297,7 @@ def control_app(
 
 
 def bound(host: str, port: int, reach: Reach = Reach()) -> socket.socket:  # noqa: B008 -- it is frozen
-    """Take a port, without listening on it yet: who connects is refused.
-
-    Parameters
-    ----------
-    host
-        The address.
-    port
-        Where to listen; 0 takes a free port.
-    reach
-        How clients reach it.
-
-    Raises
-    ------
-    Denied
-        If other machines could reach it in the clear.
-    RequestError
-        If the port is taken.
-    """
+    """Take a port, without listening on it yet: who connects is refused."""
     reach.require_safe(host)
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     taken = socket.socket(family, socket.SOCK_STREAM)
@@ -363,21 +322,7 @@ def serve_control(
     ready: Callable[[int], None] | None = None,
     is_stopped: Callable[[], bool] = lambda: False,
 ) -> None:
-    """Serve until SIGTERM or SIGINT; then take no new connections, finish what is under way, and return.
-
-    Parameters
-    ----------
-    app
-        What `control_app` returned.
-    listening
-        What `bound` returned; it is closed in the end.
-    reach
-        How clients reach it.
-    ready
-        Called with the port once connections are accepted.
-    is_stopped
-        Asked ten times a second whether to end.
-    """
+    """Serve until SIGTERM or SIGINT; then take no new connections, finish what is under way, and return."""
     server = _Server(
         uvicorn.Config(
             Cors(app, reach.origins, app.methods_of_pages) if reach.origins else app,

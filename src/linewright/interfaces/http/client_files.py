@@ -82,13 +82,7 @@ class Staged(NamedTuple):
 
 
 class Files:
-    """The files of clients of one control plane.
-
-    Parameters
-    ----------
-    root
-        The factory's folder.
-    """
+    """The files of clients of one control plane."""
 
     def __init__(self, root: Path) -> None:
         self._root, self._folder = root, root / ".linewright" / CLIENT_FILES
@@ -170,17 +164,7 @@ class Files:
         return f"{MARK}{path.parent.name}/{path.name}"
 
     def stage(self, operation: Operation, arguments: Mapping[str, Any], identity: Identity) -> Staged:
-        """Return arguments in which paths replace files of clients; a client can name no other path.
-
-        Raises
-        ------
-        NotFound
-            If they have no such file.
-        RequestError
-            If an argument names a file in another way.
-        Conflict
-            If another file of that name lies in the factory's data.
-        """
+        """Return arguments in which paths replace files of clients; a client can name no other path."""
         made, folders = list[Path](), list[Path]()
         try:
             staged = self._staged(operation, arguments, identity, made, folders)

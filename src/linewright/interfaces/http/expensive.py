@@ -67,15 +67,7 @@ class Places:
 
     @asynccontextmanager
     async def place(self, client: str, operation: Operation) -> AsyncGenerator[None, None]:
-        """Wait for a place, and have it for a block.
-
-        Raises
-        ------
-        TooMany
-            If a request of this client waits already, and goes on waiting.
-        Transient
-            If too many wait.
-        """
+        """Wait for a place, and have it for a block."""
         acts, has_place = operation.effect in _CHANGES, anyio.Event()
         with anyio.move_on_after(LEAVES_S):
             while client in self._waiting:  # noqa: ASYNC110 -- a second at most
@@ -114,19 +106,7 @@ class Places:
 
 
 class Expensive:
-    """Carries out expensive operations in processes of their own.
-
-    Parameters
-    ----------
-    root
-        The factory's folder.
-    report
-        Called with each step forward.
-    deadline_s
-        Seconds that a request may take, waiting included; one with files may go on, see `LONG_S`.
-    memory
-        Bytes that each process may have (default: a quarter of this machine's, or of its control group's).
-    """
+    """Carries out expensive operations in processes of their own."""
 
     def __init__(
         self,
@@ -150,34 +130,7 @@ class Expensive:
         stopping: Event,
         text: bool | None = None,
     ) -> bytes:
-        """Carry an operation out and return its result as JSON.
-
-        Parameters
-        ----------
-        operation
-            What to carry out, in this factory.
-        arguments
-            What `Operation.check` has found right, as it came.
-        identity
-            Who asks, who may.
-        hung_up
-            Returns once nobody waits for the answer any more; then the process is killed.
-        stopping
-            Set once this process is to end.
-        text
-            Whether the arguments are texts (default: those of what reads, since they come in a query).
-
-        Raises
-        ------
-        Transient
-            If one of theirs waits already, too many wait, the turn did not come in time, whoever asked hung up, or this process ends.
-        Terminal
-            If it did not end in time, or its process was killed or took too much memory.
-        LinewrightError
-            Whatever the operation raised.
-        Bug
-            If it raised something that nobody foresaw.
-        """
+        """Carry an operation out and return its result as JSON."""
         asked = Asked(
             operation=operation.name,
             arguments=dict(arguments),
@@ -217,13 +170,7 @@ class Expensive:
         return outcome
 
     def carry_out_aside(self, operation: Operation, *, identity: Identity, stopping: Event) -> bytes:
-        """Run for the control plane itself an operation without arguments, and return its result as JSON: now, in the thread that asks, ahead of clients that wait.
-
-        Raises
-        ------
-        LinewrightError, Bug
-            As `carry_out` does.
-        """
+        """Run for the control plane itself an operation without arguments, and return its result as JSON: now, in the thread that asks, ahead of clients that wait."""
         asked = Asked(operation=operation.name, arguments={}, text=False, identity=identity)
         outcome = self._outcome(
             asked, Event(), stopping, time.monotonic() + self._deadline_s, may_be_long=False

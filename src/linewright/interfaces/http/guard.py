@@ -78,27 +78,7 @@ NO_ROUTES = Routes()
 
 
 class Guard:
-    """ASGI middleware: refuses what must not get in, answers repeats, adds the headers that browsers obey.
-
-    Parameters
-    ----------
-    app
-        What answers the requests that pass.
-    authenticator
-        Says whose a request is.
-    routes
-        What `app` has.
-    replies
-        Remembers answers by ``Idempotency-Key``; without it such a key is refused, since it could not be kept.
-    hosts
-        Names in ``Host`` that are ours, beside the loopback ones.
-    relative
-        Leaves out of an error where the factory is on this machine.
-    body_seconds
-        Seconds in which a whole body must have come.
-    rate_limit
-        How many requests a client may send in a second.
-    """
+    """ASGI middleware: refuses what must not get in, answers repeats, adds the headers that browsers obey."""
 
     def __init__(
         self,
@@ -287,13 +267,7 @@ class Guard:
 
 
 def identify(authenticator: Authenticator, scope: MutableMapping[str, Any]) -> Identity:
-    """Return whose a request is, by its token or its session, with the rights of now.
-
-    Raises
-    ------
-    Unauthenticated
-        If neither lets anybody in, any more.
-    """
+    """Return whose a request is, by its token or its session, with the rights of now."""
     given = _headers(scope, b"authorization")
     # A token counts more than a cookie, which a browser sends by itself.
     secret = "" if given else session_secret(scope)

@@ -102,15 +102,7 @@ class _Waiting(NamedTuple):
 
 
 def open_provider(root: Path, now: Callable[[], str]) -> Provider | None:
-    """Return the provider that `factory.yaml` names; `None` if it names none. It is not contacted yet.
-
-    Raises
-    ------
-    SpecError
-        If the file is wrong.
-    RequestError
-        If the extra is not installed.
-    """
+    """Return the provider that `factory.yaml` names; `None` if it names none. It is not contacted yet."""
     said = read_factory_file(root).sign_in
     if said is None:
         return None
@@ -132,13 +124,6 @@ class ProviderSignIn:
     """Signs members in for whom a provider vouches.
 
     A sign-in has its state, nonce and verifier, is bound to its browser by a cookie, and is good for one return.
-
-    Parameters
-    ----------
-    provider
-        Who vouches; `None` if the factory names nobody, so that all is refused.
-    doors
-        How members get in by a password.
     """
 
     def __init__(self, provider: Provider | None, doors: SignIn) -> None:

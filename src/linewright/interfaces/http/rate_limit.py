@@ -19,13 +19,6 @@ refused here, which takes a quarter of the time."""
 class RateLimit:
     """A token bucket a client.
 
-    Parameters
-    ----------
-    per_second
-        Requests a second in the long run, above 0; `None` is without limit.
-    clock
-        Seconds that only grow.
-
     Examples
     --------
     >>> rate_limit = RateLimit(1.0, clock=lambda: 0.0)
@@ -46,13 +39,7 @@ class RateLimit:
         """By client: what it has left, and when that was."""
 
     def require(self, client: str) -> None:
-        """Count a request.
-
-        Raises
-        ------
-        TooMany
-            If the client has sent too many.
-        """
+        """Count a request."""
         if self._rate is None:
             return
         left = self._left(client, self._rate)

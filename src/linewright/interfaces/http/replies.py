@@ -61,17 +61,7 @@ class Replies(Protocol):
 
 
 class SqliteReplies:
-    """Answers in one SQLite file.
-
-    Parameters
-    ----------
-    path
-        The file; made where it is missing. Its folder must exist.
-    each
-        Answers to keep of each client; older ones of it are forgotten, and their keys are free again.
-    most
-        Answers to keep in all; beyond it the client that has most gives its oldest.
-    """
+    """Answers in one SQLite file."""
 
     def __init__(self, path: Path, *, each: int = 10_000, most: int = 100_000) -> None:
         self._path, self._each, self._most = path, each, most

@@ -105,19 +105,7 @@ class _Attempt(NamedTuple):
 
 
 class SignIn:
-    """Signs members in and out.
-
-    Parameters
-    ----------
-    open_factory
-        Opens the factory, to record what happened; if it gives none, nothing is recorded.
-    authenticator
-        Has the members and the time.
-    back_off
-        How long somebody waits after failures.
-    provider
-        Name of a provider at which members may sign in too; empty for none.
-    """
+    """Signs members in and out."""
 
     def __init__(
         self,
@@ -203,13 +191,7 @@ class SignIn:
             return page("used_page", error)
 
     def _asked_to_join(self, code: str) -> dict[str, str]:
-        """Return what the page for a new password shows: whom a code invites, who did so, and to what.
-
-        Raises
-        ------
-        Denied
-            If it invites nobody.
-        """
+        """Return what the page for a new password shows: whom a code invites, who did so, and to what."""
         state = self.state()
         accounts = read_accounts(state)
         name = invited(accounts, code, self.authenticator.now())
@@ -366,13 +348,7 @@ class SignIn:
         return page("sign_in_page", problem, name=name, provider=self.provider, to=own_path(to))
 
     def state(self) -> Path:
-        """Return the state folder of the factory.
-
-        Raises
-        ------
-        Unauthenticated
-            If the factory has none, and so no members.
-        """
+        """Return the state folder of the factory."""
         if self.authenticator.state is None:
             raise wrong_credentials()
         return self.authenticator.state
@@ -419,13 +395,7 @@ class SignIn:
 
 
 async def body_as(request: Request, kind: Any) -> Any:
-    """Return the body of a request, which is JSON.
-
-    Raises
-    ------
-    RequestError
-        If it is something else, says something twice, or something was sent in the address.
-    """
+    """Return the body of a request, which is JSON."""
     _require_no_query(request)
     try:
         sent = await request.body()

@@ -32,13 +32,7 @@ def champion_of(factory: Factory, line: str) -> Version | None:
 
 
 def newest_dataset(factory: Factory, line: str) -> tuple[str, Ingested]:
-    """Return the digest of the newest dataset version that a run has read, and what reading gave.
-
-    Raises
-    ------
-    NotFound
-        If no run has read anything.
-    """
+    """Return the digest of the newest dataset version that a run has read, and what reading gave."""
     found = readings(factory, line)
     if not found:
         factory.require(line)
@@ -52,13 +46,7 @@ def newest_dataset(factory: Factory, line: str) -> tuple[str, Ingested]:
 
 
 def allowed_labels(factory: Factory, line: str) -> AllowedLabels:
-    """Return what a label of a line may be.
-
-    Raises
-    ------
-    NotFound
-        If the line has neither a champion nor a dataset, or nothing says which classes there are.
-    """
+    """Return what a label of a line may be."""
     champion = champion_of(factory, line)
     if factory.line(line).recommend is not None:
         raise RequestError(

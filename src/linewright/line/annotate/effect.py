@@ -86,13 +86,7 @@ class _Labelled(NamedTuple):
 def effect_of(
     factory: Factory, line: str, questions: Sequence[Question], batches: Mapping[int, Batch]
 ) -> LabelEffect | None:
-    """Return what the last labels of a line changed; `None` if there are fewer than 30 of the champion.
-
-    Parameters
-    ----------
-    questions
-        Those whose label is feedback.
-    """
+    """Return what the last labels of a line changed; `None` if there are fewer than 30 of the champion."""
     version = find_model(factory, line)
     package = factory.metadata.get(version.digest, Package)
     newest = sorted((one for one in questions if one.stratum >= 0), key=lambda one: one.at or "")[-MOST:]
@@ -180,18 +174,6 @@ def weights_of(questions: Sequence[Question], batches: Mapping[int, Batch]) -> F
     """Return for how many predictions each labelled question stands, such that all together stand for as many as there are.
 
     A fifth of a batch that has no label is left out.
-
-    Parameters
-    ----------
-    questions
-        Questions that have a label.
-    batches
-        Batches by number, of which each says how many predictions its fifths had.
-
-    Returns
-    -------
-    float64 array, shape (questions,)
-        Above 0; their sum is the number of questions.
     """
     labels = Counter((one.batch, one.stratum) for one in questions)
     drawn = Counter(one.batch for one in questions)

@@ -29,11 +29,6 @@ def keep_labels(factory: Factory, line: str) -> RowsAnnotated | None:
     """Make a dataset version of all labels that people gave to rows of dataset versions.
 
     Done again, also after a kill, it does nothing if the last version has all labels.
-
-    Returns
-    -------
-    RowsAnnotated or None
-        The newest; `None` where people labelled no rows.
     """
     last = newest_of(factory, line, RowsAnnotated)
     store = Annotations.of(factory.state, line)

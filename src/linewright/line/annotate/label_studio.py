@@ -76,22 +76,7 @@ class Imported(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def export_tasks(factory: Factory, line: str, out: Path | None) -> Exported:
-    """Write all questions of a line with what was said of them.
-
-    Parameters
-    ----------
-    out
-        A new file; `None` returns the tasks.
-
-    Raises
-    ------
-    NotFound
-        If no questions were ever queued.
-    Conflict
-        If the file is there already.
-    Terminal
-        If the file cannot be written.
-    """
+    """Write all questions of a line with what was said of them."""
     store = Annotations.of(factory.state, line)
     if not store.is_there():
         factory.require(line)
@@ -176,11 +161,6 @@ def import_tasks(factory: Factory, line: str, file: Path) -> Imported:
 
     Nobody has authenticated who gave them, and the name that is kept says so. A task about a prediction that is not queued becomes a
     new question.
-
-    Raises
-    ------
-    RequestError
-        If the file is not of that form, or a label does not fit the line; it names the task, and nothing is kept.
     """
     allowed = allowed_labels(factory, line)
     read = [_task(one, f"tasks[{number}]", allowed) for number, one in enumerate(_read(file))]

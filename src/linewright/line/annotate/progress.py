@@ -91,13 +91,7 @@ class AnnotationStatus(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def status_of(factory: Factory, line: str) -> AnnotationStatus:
-    """Return how far the annotation of a line is.
-
-    Raises
-    ------
-    NotFound
-        If no questions were ever queued.
-    """
+    """Return how far the annotation of a line is."""
     store = Annotations.of(factory.state, line)
     if not store.is_there():
         factory.require(line)

@@ -164,17 +164,7 @@ def annotator(factory: Factory) -> str:
 def next_question(
     factory: Factory, line: str, *, with_prediction: bool = False, consent: bool = False, decide: bool = False
 ) -> NextQuestion:
-    """Return the next question of a person, who has it for `LEASE_S` seconds.
-
-    Parameters
-    ----------
-    with_prediction
-        Show the answer of the model, which is noted with the answer.
-    consent
-        Consent to the text of the queue.
-    decide
-        Return a question about which others disagree.
-    """
+    """Return the next question of a person, who has it for `LEASE_S` seconds."""
     settle(factory, line)
     asked = _Asked(factory, line)
     now = factory.now()
@@ -239,26 +229,7 @@ def answer_question(
     because: str = "",
     decide: bool = False,
 ) -> AnswerTaken:
-    """Keep what somebody says of a question; what is settled by it becomes feedback.
-
-    Parameters
-    ----------
-    label
-        The label; `None` where they cannot say.
-    seconds
-        How long they looked at it.
-    because
-        Why they cannot say.
-    decide
-        Decide about a question on which others disagree.
-
-    Raises
-    ------
-    RequestError
-        If the label does not fit the line.
-    Conflict
-        If they have said something else of it before, enough others have labelled it, or it waits for no answer.
-    """
+    """Keep what somebody says of a question; what is settled by it becomes feedback."""
     asked = _Asked(factory, line)
     text = None if label is None else asked.label(label)
     with asked.store.transaction() as held:
@@ -283,13 +254,6 @@ def undo_answer(factory: Factory, line: str, name: str = "") -> AnswerTaken:
     """Take back what somebody said last, or of one question; the question is theirs again.
 
     Feedback that came of it stays until the question has another label, which then corrects it.
-
-    Raises
-    ------
-    NotFound
-        If they have said nothing.
-    Conflict
-        If somebody else has decided the question since.
     """
     asked = _Asked(factory, line)
     with asked.store.transaction() as held:

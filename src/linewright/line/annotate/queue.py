@@ -82,22 +82,7 @@ def make_queue(
     rows: Path | None = None,
     dataset: str | None = None,
 ) -> Queued:
-    """Queue predictions, or rows of a dataset version, that have no label.
-
-    Parameters
-    ----------
-    rows
-        A file of rows: the champion predicts them first, and they alone are drawn from.
-    dataset
-        Digest of a dataset version, its beginning, or ``newest``: its rows without a label are drawn from. They need no champion.
-
-    Raises
-    ------
-    RequestError
-        If a column is none of the line's, each prediction or row has a label, or labels are times.
-    NotFound
-        If predictions are wanted and the line has no champion, or the line lacks the dataset version.
-    """
+    """Queue predictions, or rows of a dataset version, that have no label."""
     champion = champion_of(factory, line) if dataset is not None else find_model(factory, line)
     package = champion.digest if champion else ""
     allowed = allowed_labels(factory, line)

@@ -80,17 +80,6 @@ def features_of(rows: Sequence[Mapping[str, Any]], types: Mapping[str, str]) -> 
 
     Numbers become ranks in [0, 1], texts the words that they have, other values equal or not. A column that all rows lack adds nothing.
 
-    Parameters
-    ----------
-    rows
-        Rows by column.
-    types
-        Type of each column that counts, as in the contract.
-
-    Returns
-    -------
-    float64 array, shape (rows, width)
-
     Examples
     --------
     >>> points = features_of([{"a": 1, "b": "x"}, {"a": 2, "b": "x"}, {"a": 9, "b": "y"}], {"a": "number", "b": "category"})
@@ -128,17 +117,6 @@ def _number(value: Any) -> float:
 
 def draw(uncertainty: Floats, features: Floats, size: int, *, seed: int) -> Drawn:
     """Draw predictions out of a pool.
-
-    Parameters
-    ----------
-    uncertainty : float64 array, shape (n,)
-        Of each prediction of the pool, at least 0.
-    features : float64 array, shape (n, width)
-        As `features_of` returns them.
-    size
-        How many to draw; all of them if the pool has fewer.
-    seed
-        Equal seeds draw equally.
 
     Examples
     --------

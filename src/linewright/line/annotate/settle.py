@@ -21,13 +21,7 @@ from linewright.serve.feedback.store import Feedback
 def state_after(
     question: Question, batch: Batch, answers: Sequence[Answer], allowed: AllowedLabels
 ) -> Question:
-    """Return a question with the state and the label that its answers give it.
-
-    Parameters
-    ----------
-    answers
-        Those that were not undone.
-    """
+    """Return a question with the state and the label that its answers give it."""
     if question.gold is not None or question.state in {"gone", "closed"}:
         return question
     decision = next((one for one in answers if one.kind == "decision"), None)

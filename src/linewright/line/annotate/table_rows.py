@@ -50,18 +50,7 @@ class TableRows(NamedTuple):
 
 
 def read_rows(factory: Factory, line: str, dataset: str) -> TableRows:
-    """Read a dataset version of a line.
-
-    Parameters
-    ----------
-    dataset
-        Its digest, the beginning of it, or ``newest``.
-
-    Raises
-    ------
-    NotFound
-        If the line has no such version, or its rows were dropped.
-    """
+    """Read a dataset version of a line."""
     digest = newest_dataset(factory, line)[0] if dataset == NEWEST else _found(factory, line, dataset)
     if (at := dropped_at(factory, digest)) is not None:
         raise NotFound(

@@ -24,20 +24,7 @@ from linewright.store.protocols import Pointer
 
 
 def apply_change(factory: Factory, approved: Look) -> Forgot | None:
-    """Apply an approved change; the caller holds `one_at_a_time`.
-
-    Returns
-    -------
-    Forgot or None
-        What was removed; `None` for other changes.
-
-    Raises
-    ------
-    Conflict
-        If something under it has moved meanwhile; then nothing is changed.
-    LinewrightError
-        If it cannot be applied now.
-    """
+    """Apply an approved change; the caller holds `one_at_a_time`."""
     proposed, change = approved.proposed, approved.change
     forgot = None
     match change:

@@ -9,13 +9,7 @@ from linewright.people.facts import ForgetChange
 
 
 def propose_forgetting(factory: Factory, line: str, subject: str, rule: Rule) -> Look:
-    """Propose that a person is forgotten. The record has a keyed hash of who it is; the value is kept beside it until it is decided.
-
-    Raises
-    ------
-    LinewrightError
-        As `forget` does.
-    """
+    """Propose that a person is forgotten. The record has a keyed hash of who it is; the value is kept beside it until it is decided."""
     found = forget(factory, line, subject, dry_run=True)
     change = ForgetChange(
         line=line,

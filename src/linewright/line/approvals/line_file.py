@@ -28,13 +28,7 @@ _NOBODY = Rule((), 0)
 
 
 def read_proposed(factory: Factory, line: str, text: str) -> LineSpec:
-    """Return what a proposed text of a line file says.
-
-    Raises
-    ------
-    SpecError
-        If it is wrong, with the place of each mistake, or asks for a step that does not exist yet.
-    """
+    """Return what a proposed text of a line file says."""
     path = factory.path_of(line)
     specs = parse_lines(text, name=str(path))
     for one in specs.values():
@@ -65,13 +59,6 @@ def propose_file(factory: Factory, spec: LineSpec, text: str, *, because: str) -
     author proposes and the file reads nothing else of this machine.
 
     The file of sites declares several lines: who proposes needs the right on all of them, and who approves too.
-
-    Raises
-    ------
-    RequestError
-        If it is the text that the file has.
-    Denied
-        If who asks may not plan each line of the file.
     """
     line = spec.line
     factory.identity.require("plan", factory.lines_of_file(line))
@@ -162,15 +149,7 @@ def difference(factory: Factory, change: LineChange) -> str:
 
 
 def replace_file(factory: Factory, change: LineChange) -> None:
-    """Write an approved line file, whole or not at all.
-
-    Raises
-    ------
-    Conflict
-        If the file is not the one that the change was proposed on.
-    BackendError
-        If it cannot be written.
-    """
+    """Write an approved line file, whole or not at all."""
     found, path = digest_of_file(factory, change.line), factory.path_of(change.line)
     if found != change.before:
         raise Conflict(

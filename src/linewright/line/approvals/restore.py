@@ -9,18 +9,7 @@ from linewright.people.facts import Applied, RestoreChange
 
 
 def propose_restoring(factory: Factory, backup: str, *, because: str) -> Look:
-    """Propose that a backup is restored.
-
-    Parameters
-    ----------
-    backup
-        Digest of its file, with ``sha256:``.
-
-    Raises
-    ------
-    RequestError
-        If `approve.restore` names nobody.
-    """
+    """Propose that a backup is restored."""
     rule = restore_rule(factory.file())
     if rule is None:
         raise RequestError(
@@ -33,24 +22,7 @@ def propose_restoring(factory: Factory, backup: str, *, because: str) -> Look:
 
 
 def use_approval_of(factory: Factory, proposal: str, *, backup: str, head: str) -> Look:
-    """Use the approval of a restore, which can be used once, and return the proposal.
-
-    Parameters
-    ----------
-    backup
-        Digest of the file that is restored.
-    head
-        Digest of the last event of the record in it: the record here must contain it, else the backup is another factory's.
-
-    Raises
-    ------
-    NotFound
-        If no proposal has this id.
-    Denied
-        If it is about another change, another backup, or a backup of another factory.
-    Conflict
-        If it is not approved, has ended, or was used.
-    """
+    """Use the approval of a restore, which can be used once, and return the proposal."""
     with one_at_a_time(factory):
         found = look(factory, find_proposal(factory, proposal, permission="manage"))
         change, standing = found.change, found.standing

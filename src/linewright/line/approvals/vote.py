@@ -11,24 +11,7 @@ from linewright.people.facts import ChangeProposed, Vote, Voted
 
 
 def approve(factory: Factory, proposal: str, comment: str) -> tuple[Look, Forgot | None]:
-    """Approve a proposal, and apply it if that was the last approval that it needed. Twice is once.
-
-    Returns
-    -------
-    tuple of Look and Forgot or None
-        How it stands then, and what was removed, if this removed something.
-
-    Raises
-    ------
-    NotFound
-        If no proposal of a line that the identity may approve on has this id.
-    Denied
-        If the identity is not a member, is none of the approvers, or is an author of the change.
-    Conflict
-        If the proposal is declined, expired, void or done already.
-    LinewrightError
-        If it could not be applied. The approval stands, and approving again tries again.
-    """
+    """Approve a proposal, and apply it if that was the last approval that it needed. Twice is once."""
     with one_at_a_time(factory):
         found = look(factory, find_proposal(factory, proposal, permission="approve"))
         _require_voter(factory, found)
@@ -46,13 +29,7 @@ def approve(factory: Factory, proposal: str, comment: str) -> tuple[Look, Forgot
 
 
 def apply_unless_it_waits(factory: Factory, proposed: Look) -> Look:
-    """Apply a proposal that needs no approval, and return how it stands then; one that waits stays as it is.
-
-    Raises
-    ------
-    LinewrightError
-        If it could not be applied.
-    """
+    """Apply a proposal that needs no approval, and return how it stands then; one that waits stays as it is."""
     if proposed.proposed.needed:
         return proposed
     with one_at_a_time(factory):
@@ -63,17 +40,7 @@ def apply_unless_it_waits(factory: Factory, proposed: Look) -> Look:
 
 
 def decline(factory: Factory, proposal: str, comment: str) -> Look:
-    """Decline a proposal, or withdraw it as one of its authors, which ends it. Twice is once.
-
-    Raises
-    ------
-    NotFound
-        If no proposal of a line that the identity may see has this id.
-    Denied
-        If the identity may not approve it, and is not an author who may ask for such a change.
-    Conflict
-        As `approve` does.
-    """
+    """Decline a proposal, or withdraw it as one of its authors, which ends it. Twice is once."""
     with one_at_a_time(factory):
         found = look(factory, find_proposal(factory, proposal, permission="view"))
         vote: Vote = "withdraw" if _is_author(factory, found.proposed) else "decline"

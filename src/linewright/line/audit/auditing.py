@@ -21,15 +21,7 @@ LOOK_S = 1.0
 
 
 class Auditing(PollingThread):
-    """A thread that looks after what others hold against the record, until it is closed; then it signs what is new.
-
-    Parameters
-    ----------
-    open_factory
-        Opens the factory; called once.
-    every_s
-        How often to look, in seconds.
-    """
+    """A thread that looks after what others hold against the record, until it is closed; then it signs what is new."""
 
     def __init__(
         self, open_factory: Callable[[], AbstractContextManager[Factory]], *, every_s: float = LOOK_S

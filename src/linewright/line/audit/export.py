@@ -31,13 +31,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def entries(factory: Factory, *, after: int) -> Iterator[Entry]:
-    """Iterate over the entries after one, oldest first; memory does not grow. Nothing is verified: `audit verify` does so.
-
-    Parameters
-    ----------
-    after
-        Number of the last entry that is left out; 0 for none.
-    """
+    """Iterate over the entries after one, oldest first; memory does not grow. Nothing is verified: `audit verify` does so."""
     before = Link(0, "", "", "", "", "", "", ROOT)
     links = factory.metadata.links(after=max(0, after - 1))
     if after > 0 and (before := next(links, None)) is None:
@@ -68,15 +62,7 @@ class Sought:
 
 
 def newest_entries(factory: Factory, sought: Sought, *, before: int | None, limit: int) -> list[Entry]:
-    """Return entries that are looked for, the newest first; nothing is verified.
-
-    Parameters
-    ----------
-    before
-        Only those with a lower number (default: all).
-    limit
-        Most of them.
-    """
+    """Return entries that are looked for, the newest first; nothing is verified."""
     equal = {"by": sought.actor, "line": sought.line, "kind": sought.kind}
     found = factory.metadata.latest_links(
         before=before,

@@ -34,18 +34,7 @@ class _Logged(NamedTuple):
 
 
 def audit_views(factory: Factory, line: str, *, sample: int) -> FeatureAudit:
-    """Compute the columns of feature views of the newest logged rows again.
-
-    Parameters
-    ----------
-    sample
-        Most rows.
-
-    Raises
-    ------
-    NotFound, SpecError, RequestError, Transient
-        If a view is gone, or its source cannot be read.
-    """
+    """Compute the columns of feature views of the newest logged rows again."""
     rows, of_files = _rows(factory, line, sample)
     found = list[FeatureDifference]()
     values, behind = 0, set[str]()

@@ -17,13 +17,7 @@ _MOST_BYTES = 4096
 
 
 def ed25519() -> Any:
-    """Return the module that signs and verifies.
-
-    Raises
-    ------
-    RequestError
-        If its extra is not installed.
-    """
+    """Return the module that signs and verifies."""
     try:
         return import_module(_PLUGIN)
     except ModuleNotFoundError as error:
@@ -50,24 +44,7 @@ class Signer(NamedTuple):
 
 
 def open_key(path: Path, *, state: Path) -> Signer:
-    """Read a private key.
-
-    Parameters
-    ----------
-    path
-        The file, PEM.
-    state
-        The state folder of the factory, in which it may not be: who can rewrite the record could sign it then.
-
-    Raises
-    ------
-    NotFound
-        If the file does not exist.
-    Denied
-        If it is inside the state, others than its owner may read it, or another user owns it.
-    RequestError
-        If it holds no private key of Ed25519, or the extra is not installed.
-    """
+    """Read a private key."""
     _require_outside(path, state)
     try:
         pem = read_owned(
@@ -92,17 +69,7 @@ def open_key(path: Path, *, state: Path) -> Signer:
 
 
 def make_key(path: Path, *, state: Path) -> PublicKey:
-    """Make a private key in a new file, 0600, and return the public one.
-
-    Raises
-    ------
-    Conflict
-        If there is a file of that name.
-    Denied
-        If it would be inside the state.
-    OSError
-        If it cannot be written.
-    """
+    """Make a private key in a new file, 0600, and return the public one."""
     _require_outside(path, state)
     pem = ed25519().new_key()
     try:

@@ -50,15 +50,7 @@ class Proof(NamedTuple):
 
 
 def read_checkpoints(path: Path) -> dict[str, bytes]:
-    """Read a file with a checkpoint, or all of a folder, by name.
-
-    Raises
-    ------
-    NotFound
-        If there is none.
-    BackendError
-        If one cannot be read.
-    """
+    """Read a file with a checkpoint, or all of a folder, by name."""
     with explained(path, "the checkpoints"):
         files = sorted(path.glob(f"*{ENDING}"))[:_MOST_FILES] if path.is_dir() else [path]
         found = {file.name: _head_of(file) for file in files if file.is_file()}
@@ -74,13 +66,7 @@ def _head_of(file: Path) -> bytes:
 
 
 def read_public_key(given: str, *, may_be_file: bool = True) -> PublicKey:
-    """Read a public key, or a file that holds one.
-
-    Raises
-    ------
-    RequestError
-        If it is none.
-    """
+    """Read a public key, or a file that holds one."""
     try:
         is_file = may_be_file and ("+" not in given or Path(given).is_file())
         return read_key(_head_of(Path(given)).decode() if is_file else given)
@@ -102,21 +88,7 @@ def prove(
     keys: Sequence[PublicKey],
     is_signed: IsSigned,
 ) -> Proof:
-    """Follow a chain, and hold it against checkpoints.
-
-    Parameters
-    ----------
-    links
-        All entries, in order.
-    head
-        The end as it was before the entries were read.
-    files
-        Checkpoints by name, as `read_checkpoints` returns them.
-    keys
-        Who may have signed them.
-    is_signed
-        Verifies a signature.
-    """
+    """Follow a chain, and hold it against checkpoints."""
     findings, signed = list[Finding](), dict[str, Checkpoint]()
     for name, data in files.items():
         checked = _checked(name, data, keys, is_signed)

@@ -84,16 +84,6 @@ def publish(factory: Factory, spec: AuditSpec, *, at_once: bool = False) -> Chec
     """Sign a checkpoint if it is time and the record grew, and send what waits to all places; return the new one.
 
     One thread of one process does so at a time.
-
-    Parameters
-    ----------
-    at_once
-        Sign and try whether it is time or not.
-
-    Raises
-    ------
-    LinewrightError
-        If nothing can be signed, or the state cannot be written. What waits was tried all the same.
     """
     folder, now = factory.state / FOLDER, factory.now()
     places = _read(folder)
@@ -123,13 +113,7 @@ def publish(factory: Factory, spec: AuditSpec, *, at_once: bool = False) -> Chec
 
 
 def withheld(factory: Factory, spec: AuditSpec) -> list[Withheld]:
-    """Return why signed checkpoints are not where they should be, as the last try left it; empty where they are.
-
-    Raises
-    ------
-    Corrupt
-        If what the state says of it cannot be read.
-    """
+    """Return why signed checkpoints are not where they should be, as the last try left it; empty where they are."""
     folder = factory.state / FOLDER
     places, waiting = _read(folder), _waiting(folder)
     found = [

@@ -10,11 +10,6 @@ def record_refused(factory: Factory) -> int:
     """Enter what was refused in minutes that are over, and return how many entries that are.
 
     A kill between the entries of a minute and the removal of its files enters them twice.
-
-    Raises
-    ------
-    LinewrightError
-        If they cannot be entered now: then they wait.
     """
     entered = 0
     with explained(factory.state, "what was refused"):

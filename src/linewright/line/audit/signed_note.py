@@ -109,13 +109,7 @@ def key_of(public: bytes) -> PublicKey:
 
 
 def read_key(text: str) -> PublicKey:
-    """Read a public key.
-
-    Raises
-    ------
-    ValueError
-        If it is none of Ed25519, or its id is wrong.
-    """
+    """Read a public key."""
     parts = text.strip().split("+", 2)
     if len(parts) != 3:
         raise ValueError("it is not NAME+ID+KEY")
@@ -136,13 +130,7 @@ def note_of(checkpoint: Checkpoint, key: PublicKey, signature: bytes) -> bytes:
 
 
 def read_note(data: bytes) -> Note:
-    """Read a checkpoint with its signatures; those of other kinds of keys are passed over.
-
-    Raises
-    ------
-    ValueError
-        If it is none.
-    """
+    """Read a checkpoint with its signatures; those of other kinds of keys are passed over."""
     try:
         text, _, rest = data.decode().rpartition("\n\n")
     except UnicodeDecodeError as error:

@@ -21,13 +21,7 @@ _ROW = "\0row"
 
 
 def amounts_of_rows(work: Work, rows: np.ndarray | None = None) -> Amounts | None:
-    """Return what decisions on rows of the dataset (default: all) are worth; `None` where the line does not say.
-
-    Raises
-    ------
-    ContractBreach
-        If a column of amounts has rows without an amount, or below 0.
-    """
+    """Return what decisions on rows of the dataset (default: all) are worth; `None` where the line does not say."""
     value = value_of(work.spec.value)
     if value is None:
         return None

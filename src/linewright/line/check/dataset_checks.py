@@ -43,15 +43,7 @@ def before_of(factory: Factory, line: str) -> Before | None:
 def promises(
     factory: Factory, spec: LineSpec, frame: pl.DataFrame, dataset: Dataset, sources: Sequence[Source]
 ) -> list[Breach]:
-    """Return what the rows that a check has read do not keep of the promises; see `data.contract.freshness`.
-
-    Parameters
-    ----------
-    frame, dataset
-        The rows that keep the contract, and their columns.
-    sources
-        To find lines in.
-    """
+    """Return what the rows that a check has read do not keep of the promises; see `data.contract.freshness`."""
     before = before_of(factory, spec.line)
     changed = evolution(dataset.columns, dataset.rows, frame.__getitem__, spec, before)
     whole = [staleness([frame], spec, factory.now()), row_change(dataset.rows, spec, before)]
@@ -60,13 +52,7 @@ def promises(
 
 
 def kept_promises(work: Work) -> tuple[Breach, ...]:
-    """Return what a run has to warn of, now that it knows its dataset version.
-
-    Raises
-    ------
-    ContractBreach
-        If a promise that stops the run is not kept; what was read stays settled.
-    """
+    """Return what a run has to warn of, now that it knows its dataset version."""
     before = before_of(work.factory, work.spec.line)
     store = work.factory.artifacts, work.metadata
     changed = list(
@@ -103,15 +89,7 @@ def require_fresh(factory: Factory, spec: LineSpec) -> None:
 def stop_if_broken(
     promised: Sequence[Breach], found: Sequence[Breach] = (), quarantine: str | None = None
 ) -> None:
-    """Raise `ContractBreach` for the first promise whose breach stops a run; nothing where there is none.
-
-    Parameters
-    ----------
-    promised
-        What is not kept of the promises.
-    found, quarantine
-        What the rules of the rows found, and digest of the rows kept out: beside it, for whoever mends the data.
-    """
+    """Raise `ContractBreach` for the first promise whose breach stops a run; nothing where there is none."""
     stopping = next((one for one in promised if one.action == "stop"), None)
     if stopping is None:
         return
@@ -168,13 +146,7 @@ def _row_of(source: Source, column: str, text: str) -> int | None:
 
 
 def recalled(error: E, before: Before | None) -> E:
-    """Return an error about columns that the table lacks, which says of each in which version it was.
-
-    Parameters
-    ----------
-    error
-        As `data.table.build.build_table` raises it; any other comes back as it is.
-    """
+    """Return an error about columns that the table lacks, which says of each in which version it was."""
     known = {column.name for column in before.columns} if before else set[str]()
     lacks = [one["column"] for one in error.details.get("findings", []) if one["kind"] == "lacking"]
     if "lacking" in error.details:

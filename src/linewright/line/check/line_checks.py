@@ -34,13 +34,7 @@ _SAMPLE = 100_000
 
 
 def check_file(factory: Factory, spec: LineSpec, frame: pl.DataFrame) -> tuple[Finding, ...]:
-    """Return what the checks find of a line whose file is right.
-
-    Parameters
-    ----------
-    frame
-        The rows that keep the contract.
-    """
+    """Return what the checks find of a line whose file is right."""
     return not_silenced(
         spec,
         (

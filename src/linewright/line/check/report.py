@@ -67,17 +67,7 @@ class Sound(NamedTuple):
 
 
 def check_line(factory: Factory, name: str) -> Sound:
-    """Return what is found out about a line that can run.
-
-    Raises
-    ------
-    SpecError
-        If the line file is wrong, asks for a step that does not exist yet, or asks for what the data do not have.
-    RequestError
-        If a model that it names cannot serve.
-    ContractBreach
-        If the data break a rule that stops the run.
-    """
+    """Return what is found out about a line that can run."""
     path = factory.path_of(name)
     spec = factory.line(name)
     refuse(unsupported(spec, path))

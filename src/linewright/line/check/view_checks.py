@@ -27,15 +27,7 @@ def check_views(
     columns: Sequence[Column],
     found: Sequence[Finding],
 ) -> tuple[Finding, ...]:
-    """Return what the checks find of the views of a line.
-
-    Parameters
-    ----------
-    frame, columns
-        The rows that keep the contract.
-    found
-        What the checks of columns found: which columns of views may not have been known before the label.
-    """
+    """Return what the checks find of the views of a line."""
     return not_silenced(
         spec,
         (

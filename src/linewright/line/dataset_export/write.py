@@ -30,13 +30,7 @@ class ExportedDataset(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def write_export(factory: Factory, line: str, digest: str, folder: Path, form: Form) -> ExportedDataset:
-    """Write a dataset version into a new or empty folder.
-
-    Raises
-    ------
-    Conflict
-        If the folder holds anything.
-    """
+    """Write a dataset version into a new or empty folder."""
     version = version_to_export(factory, line, digest)
     with explained(folder, "the folder"):
         folder.mkdir(parents=True, exist_ok=True)

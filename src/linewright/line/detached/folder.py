@@ -67,17 +67,7 @@ class DetachedFolder(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def write_folder(factory: Factory, model: str, folder: Path) -> DetachedFolder:
-    """Write a folder from which an endpoint serves a registered model, and record that it was written.
-
-    Raises
-    ------
-    NotFound
-        If the model, or the folder to make it in, does not exist.
-    Conflict
-        If something is there already.
-    Corrupt
-        If bytes of the model have changed.
-    """
+    """Write a folder from which an endpoint serves a registered model, and record that it was written."""
     version = find_model(factory, model)
     folder = folder.expanduser().absolute()
     if folder.exists():
@@ -151,15 +141,7 @@ def blobs_in(folder: Path) -> Path:
 
 
 def read_folder(folder: Path) -> tuple[DetachedPackage, str]:
-    """Return what the ``package.json`` of a folder says, and its digest.
-
-    Raises
-    ------
-    NotFound
-        If there is none.
-    Corrupt
-        If it cannot be read as one.
-    """
+    """Return what the ``package.json`` of a folder says, and its digest."""
     path = folder / PACKAGE
     try:
         body = path.read_bytes()
@@ -183,15 +165,7 @@ _AGAIN = "write the folder again: linewright detach LINE@VERSION FOLDER"
 
 
 def ready_to_serve(folder: Path) -> Path:
-    """Verify a folder, and return the state folder from which an endpoint serves it.
-
-    Raises
-    ------
-    NotFound
-        If the folder has no ``package.json``, or bytes are missing.
-    Corrupt
-        If any byte is another than its digest says.
-    """
+    """Verify a folder, and return the state folder from which an endpoint serves it."""
     folder = folder.expanduser().absolute()
     says, _ = read_folder(folder)
     artifacts = LocalArtifacts(blobs_in(folder))

@@ -71,17 +71,6 @@ def take_over(factory: Factory, folder: Path) -> Synced:
     """Take over the predictions and labels of a folder of `detach`; what came over before is skipped.
 
     It may be killed at any time and be called again: nothing is lost and nothing counts twice.
-
-    Raises
-    ------
-    NotFound
-        If the folder has no ``package.json``, or a picture is missing.
-    RequestError
-        If another factory wrote it.
-    Denied
-        If who asks may not release on its line.
-    Corrupt
-        If an answer of it is of another model, bytes of its log hold no record, or a picture has changed.
     """
     folder = folder.expanduser().absolute()
     says, digest = read_folder(folder)

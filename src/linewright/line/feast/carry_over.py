@@ -97,20 +97,7 @@ class _Draft:
 
 
 def import_definitions(factory: Factory, folder: Path) -> FeastImport:
-    """Write the feature views of a Feast repository as files of the factory.
-
-    Parameters
-    ----------
-    folder
-        The folder of ``feature_store.yaml``, or that file.
-
-    Raises
-    ------
-    RequestError
-        If nothing is defined there, or a view's file says something else already: then nothing is written.
-    SpecError
-        If a file cannot be read.
-    """
+    """Write the feature views of a Feast repository as files of the factory."""
     folder = folder.parent if folder.name == STORE else folder
     repository, store = read_repository(folder), _read_store(folder)
     if not repository.definitions:

@@ -79,15 +79,7 @@ class Repository:
 
 
 def read_repository(folder: Path) -> Repository:
-    """Read the definitions in the Python files of a folder and of those below it, but for hidden ones and packages that are installed.
-
-    Raises
-    ------
-    RequestError
-        If there are too many files, or one is too large.
-    SpecError
-        If one is not Python.
-    """
+    """Read the definitions in the Python files of a folder and of those below it, but for hidden ones and packages that are installed."""
     modules = [_Module(path, folder) for path in _files(folder)]
     for one in modules:
         one.others = modules

@@ -41,22 +41,6 @@ def edited(
 ) -> str:
     r"""Return the text of a line file with some changes made; comments, order and spelling of all else stay.
 
-    Parameters
-    ----------
-    text
-        A line file.
-    edits
-        One after the other. A section that is not there is made; an item that a list has already is not added again.
-    values
-        Numbers and texts by their path, set after the edits.
-
-    Raises
-    ------
-    SpecError
-        If the text is not readable as YAML.
-    RequestError
-        If a change has no place, since something else than a mapping or a list stands there.
-
     Examples
     --------
     >>> text = "line: a  # a name\nlabel: {column: y}\n"
@@ -128,11 +112,6 @@ def without_values(text: str, columns: Collection[str] | None) -> str:
 
     A `#` after a space in quotes counts as a comment too, so that none is overlooked.
 
-    Parameters
-    ----------
-    columns
-        Their names; `None` is all of the file.
-
     Examples
     --------
     >>> print(without_values("contract:\n  pay: {min: 0}  # 7 to 9\n  n:  # of pay\n    min: 1  # 2 to 3", {"pay"}))
@@ -174,13 +153,7 @@ def without_values(text: str, columns: Collection[str] | None) -> str:
 
 
 def difference(before: str, after: str, name: str) -> str:
-    """Return the unified diff from one text of a line file to another; empty where they are equal.
-
-    Parameters
-    ----------
-    name
-        Of the line.
-    """
+    """Return the unified diff from one text of a line file to another; empty where they are equal."""
     file = file_of(Path("lines"), name).as_posix()
     parts = (text.splitlines(keepends=True) for text in (before, after))
     return "".join(

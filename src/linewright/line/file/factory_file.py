@@ -83,13 +83,7 @@ class FactoryLimitsSpec(LimitsSpec):
     """Whether each request must carry a token that covers it (`linewright token create`); else only what carries one is held to it."""
 
     def to_limits(self, *, where: str) -> AllLimits:
-        """Return them as an endpoint takes them.
-
-        Raises
-        ------
-        RequestError
-            If a size is less than 1 MiB.
-        """
+        """Return them as an endpoint takes them."""
         lines = {name: one.of_one(where=f"{where}: lines: {name}") for name, one in self.lines.items()}
         return AllLimits(together=self.of_one(where=where), lines=lines, needs_token=self.needs_token)
 
@@ -193,15 +187,7 @@ class FactoryFile(Spec):
 
 
 def read_factory_file(root: Path) -> FactoryFile:
-    """Read the `factory.yaml` of a folder.
-
-    Raises
-    ------
-    NotFound
-        If there is none.
-    SpecError
-        If it is wrong; all mistakes are told, each with its place.
-    """
+    """Read the `factory.yaml` of a folder."""
     path = root / FACTORY_FILE
     outcome = _parsed(read_text(path), str(path))
     if isinstance(outcome, SpecError):
@@ -219,13 +205,7 @@ def _parsed(text: str, name: str) -> FactoryFile | SpecError:
 
 
 def parse_factory_file(text: str, *, name: str) -> FactoryFile:
-    """Return what the text of a `factory.yaml` says.
-
-    Raises
-    ------
-    SpecError
-        If it is wrong; all mistakes are told, each with its place in `name`.
-    """
+    """Return what the text of a `factory.yaml` says."""
     mistakes = Mistakes(name, whole="the file of the factory")
     spec = None
     with suppress(EnoughError):
@@ -275,13 +255,7 @@ def _check_lineage(spec: FactoryFile, root: Entries, mistakes: Mistakes) -> None
 
 
 def strange_limits(root: Path, spec: FactoryFile, lines: Collection[str]) -> list[LinewrightError]:
-    """Return what is wrong with the limits of a `factory.yaml` beyond its form: sizes that are too small, lines that are not there.
-
-    Parameters
-    ----------
-    lines
-        Names of the lines that there are.
-    """
+    """Return what is wrong with the limits of a `factory.yaml` beyond its form: sizes that are too small, lines that are not there."""
     where = f"{root / FACTORY_FILE}: limits"
     found: list[LinewrightError] = [
         SpecError(

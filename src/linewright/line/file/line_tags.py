@@ -21,11 +21,6 @@ def keep_tags(root: Path, state: Path) -> None:
     """Keep what the line files say now; files that are as they were are not read.
 
     A file that is wrong has no tags, if it was not written a moment ago.
-
-    Raises
-    ------
-    LinewrightError
-        If line files or state cannot be read or written; then lines whose files have changed have no tags.
     """
     with explained(state, "the tags of lines"):
         before, now_s = read_tags(state), datetime.fromisoformat(now_utc()).timestamp()
@@ -54,13 +49,7 @@ def wrong_tags(root: Path, state: Path) -> list[str]:
 
 
 def require_tags(tags: tuple[str, ...]) -> None:
-    """Refuse empty and overlong tags; a tag that no line has yet is allowed.
-
-    Raises
-    ------
-    RequestError
-        If one is empty or too long.
-    """
+    """Refuse empty and overlong tags; a tag that no line has yet is allowed."""
     for tag in tags:
         if not 0 < len(tag.strip()) <= MOST_TAG:
             allowed = f"1 to {MOST_TAG} characters"

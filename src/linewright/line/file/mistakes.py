@@ -49,13 +49,7 @@ class Mistakes:
     """Of a file with sites, whose line it is about."""
 
     def add(self, mistake: Mistake) -> None:
-        """Note one more mistake.
-
-        Raises
-        ------
-        EnoughError
-            If it is one more than are told.
-        """
+        """Note one more mistake."""
         if len(self.found) == MOST:
             self.is_enough = True
             raise EnoughError
@@ -64,13 +58,7 @@ class Mistakes:
         self.found.append(replace(mistake, found=found, **said))
 
     def raise_if_any(self) -> None:
-        """Raise the first mistake in the order of the file, with all of them in its details.
-
-        Raises
-        ------
-        SpecError
-            If there is any mistake.
-        """
+        """Raise the first mistake in the order of the file, with all of them in its details."""
         if not self.found:
             return
         ordered = sorted(self.found, key=lambda mistake: (mistake.line, mistake.column))

@@ -31,18 +31,6 @@ def read_line(path: Path, site: str = "") -> LineSpec:
     """Read a line file, in the canonical form that a run keeps: what is planned from the file and carried out from the record is the same.
 
     It is parsed once, until it changes.
-
-    Parameters
-    ----------
-    site
-        Of a file with sites, which one.
-
-    Raises
-    ------
-    NotFound
-        If there is no such file.
-    SpecError
-        If it says what it may not say; see `parse_line`.
     """
     with suppress(OSError):
         stamp = stamp_of(path.stat())
@@ -81,21 +69,6 @@ def _parsed(text: str, name: str, site: str) -> LineSpec | SpecError:
 def parse_line(text: str, *, name: str, site: str = "") -> LineSpec:
     r"""Read the text of a line file.
 
-    Parameters
-    ----------
-    text
-        YAML 1.2 without aliases, anchors and tags; at most 1 MiB.
-    name
-        Path of the file for messages; its stem must be the line's name.
-    site
-        Of a file with sites, which one: the line of it is returned, named ``LINE.SITE``.
-
-    Raises
-    ------
-    SpecError
-        Its `where` is ``file:line:column`` of the first mistake, both from 1; `details["errors"]` lists all mistakes, or the first
-        hundred, with path, line, column, what, found, allowed and hint.
-
     Examples
     --------
     >>> spec = parse_line("line: a\nsources: {a: {file: a.csv}}\nlabel: {column: y}\n", name="lines/a.yaml")
@@ -124,11 +97,6 @@ def parse_line(text: str, *, name: str, site: str = "") -> LineSpec:
 def parse_lines(text: str, *, name: str) -> dict[str, LineSpec]:
     r"""Read the text of a line file, and return the lines that it declares, by name: one for each site, or one.
 
-    Raises
-    ------
-    SpecError
-        As `parse_line` does, of the first line that is wrong.
-
     Examples
     --------
     >>> text = "line: a\nsources: {a: {file: a.csv}}\nlabel: {column: y}\nsites: {lyon: {label: {column: z}}, turin: {}}\n"
@@ -141,13 +109,6 @@ def parse_lines(text: str, *, name: str) -> dict[str, LineSpec]:
 
 def unsupported(spec: LineSpec, path: Path | None = None) -> list[SpecError]:
     r"""Return what the grammar knows and nothing carries out yet, one error a section.
-
-    Parameters
-    ----------
-    spec
-        The line.
-    path
-        Its file, where the errors shall say line and column.
 
     Examples
     --------
@@ -181,13 +142,7 @@ def _nodes_at(path: Path, line: str) -> Entries | None:
 
 
 def site_text(path: Path, line: str) -> str:
-    """Return what a file says about one of its lines, as the text of a file of one line, without comments.
-
-    Raises
-    ------
-    SpecError
-        If the file is not readable, or its sites are not.
-    """
+    """Return what a file says about one of its lines, as the text of a file of one line, without comments."""
     mistakes = Mistakes(str(path))
     root = read_nodes(read_text(path), mistakes)
     root = root and site_nodes(root, site_of(path, line), mistakes)
@@ -201,13 +156,6 @@ def placed(error: LinewrightError, path: Path, line: str) -> LinewrightError:
     """Return an error that names a part of a line file (``table.key``) with file, line and column instead.
 
     Each error in its details is placed too. An error about anything else comes back as it is.
-
-    Parameters
-    ----------
-    path
-        The line file, as it was when the error arose.
-    line
-        Which line of it.
     """
     try:
         root = _nodes_at(path, line)
@@ -245,11 +193,6 @@ def _not_yet(spec: LineSpec) -> list[tuple[tuple[str | int, ...], str | None, st
 
 def schema(section: str | None = None) -> dict[str, Any]:
     """Return the JSON Schema (2020-12) of the line file, or of one of its sections, with descriptions.
-
-    Raises
-    ------
-    SpecError
-        If there is no such section; it names those there are, and the nearest.
 
     Examples
     --------

@@ -15,11 +15,6 @@ LONGEST = "1000y"
 def kept_of(spec: LineSpec, everywhere: KeepSpec) -> KeepSpec:
     r"""Return for how long is kept what a line has stored.
 
-    Parameters
-    ----------
-    everywhere
-        What `factory.yaml` says of all lines.
-
     Examples
     --------
     >>> from linewright.line.file.read import parse_line

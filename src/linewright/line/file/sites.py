@@ -44,11 +44,6 @@ def site_nodes(root: Entries, site: str, mistakes: Mistakes) -> Entries | None:
 
     Mappings of the site are merged into those of the template; all else replaces what stands there. The line gets the tag
     ``site:SITE``.
-
-    Returns
-    -------
-    Entries or None
-        `None` if that is not clear; what is wrong is noted.
     """
     declared = root.entries.get(SITES)
     if not site:
@@ -259,13 +254,7 @@ def declared_lines(folder: Path) -> list[str]:
 
 
 def lines_of(path: Path, stamp: Stamp | None = None) -> tuple[str, ...]:
-    """Return the names of the lines that a file declares, in its order; they are read once, until it changes.
-
-    Parameters
-    ----------
-    stamp
-        Of the file, if it is known.
-    """
+    """Return the names of the lines that a file declares, in its order; they are read once, until it changes."""
     return _lines(str(path), path.stem, stamp or stamp_at(path))
 
 

@@ -28,15 +28,7 @@ def view_names(root: Path) -> list[str]:
 
 
 def read_view(root: Path, name: str) -> ViewSpec:
-    """Read the file of a view.
-
-    Raises
-    ------
-    NotFound
-        If there is none; it names those there are.
-    SpecError
-        If it is wrong; it lists all mistakes, each with its place.
-    """
+    """Read the file of a view."""
     path = view_path(root, name)
     if "/" in name or not path.is_file():
         names = view_names(root)
@@ -54,13 +46,7 @@ def read_view(root: Path, name: str) -> ViewSpec:
 
 
 def read_views(root: Path, names: Sequence[str]) -> tuple[ViewSpec, ...]:
-    """Read the files of the views of a line.
-
-    Raises
-    ------
-    NotFound, SpecError
-        As `read_view` does. If two views have a column of the same name.
-    """
+    """Read the files of the views of a line."""
     views = [_of_line(root, name, number) for number, name in enumerate(names)]
     homes: dict[str, str] = {}
     for number, view in enumerate(views):
@@ -94,20 +80,7 @@ def _parsed(text: str, name: str, view: str) -> ViewSpec | SpecError:
 
 
 def parse_view(text: str, *, name: str, view: str) -> ViewSpec:
-    """Return what the text of the file of a view says.
-
-    Parameters
-    ----------
-    name
-        Of the file, for messages.
-    view
-        The name that the view has to have.
-
-    Raises
-    ------
-    SpecError
-        If it is wrong; it lists all mistakes, each with its place.
-    """
+    """Return what the text of the file of a view says."""
     mistakes = Mistakes(name, whole="the file of the feature view")
     spec = None
     with suppress(EnoughError):

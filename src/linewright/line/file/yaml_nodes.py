@@ -360,15 +360,7 @@ def _open_at_once(path: str, flags: int) -> int:
 
 
 def read_text(path: Path) -> str:
-    """Return the text of a file that people write.
-
-    Raises
-    ------
-    NotFound
-        If there is no such file.
-    SpecError
-        If it cannot be read, is not UTF-8 or is longer than 1 MiB.
-    """
+    """Return the text of a file that people write."""
     try:
         # Opened so that a pipe which nobody writes to does not wait for a writer.
         with open(path, "rb", opener=_open_at_once) as file:

@@ -63,16 +63,6 @@ def close_window(
 ) -> Watched | None:
     """Close the window that has ended by now, if one has; after a pause, one window holds all that it missed.
 
-    Parameters
-    ----------
-    make_reference
-        Computes what a new champion's rows are compared with (default: it is done here).
-
-    Returns
-    -------
-    Watched or None
-        What was recorded; `None` where no window has ended, or nothing serves.
-
     Notes
     -----
     Windows that a clock once ahead has closed stay as they are, and what they counted is not counted again. Those whose end

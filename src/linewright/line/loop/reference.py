@@ -55,13 +55,7 @@ MakeReference = Callable[[Factory, LineSpec, Version], Reference]
 def reference_for(
     factory: Factory, spec: LineSpec, champion: Version, make: MakeReference | None = None
 ) -> Reference:
-    """Return how the champion's own data were spread; computed once for each package.
-
-    Parameters
-    ----------
-    make
-        Computes it where that was not done yet (default: `make_reference`).
-    """
+    """Return how the champion's own data were spread; computed once for each package."""
     settled = factory.metadata.settled(digest_of(_step(factory, spec, champion)))
     if settled is not None:
         return factory.metadata.get(settled, Reference)
@@ -291,22 +285,7 @@ def never() -> bool:
 def make_reference_in_child(
     factory: Factory, spec: LineSpec, champion: Version, *, is_stopped: Callable[[], bool] = never
 ) -> Reference:
-    """Compute the reference of a champion in a child process, which may take as much memory as a run, and keep it.
-
-    Parameters
-    ----------
-    spec
-        The line as its file has it now: the child reads the file again.
-    is_stopped
-        Asked now and then whether to give up.
-
-    Raises
-    ------
-    Transient
-        If it was given up, or the line's file has changed meanwhile.
-    Terminal
-        If the child ended before it was done.
-    """
+    """Compute the reference of a champion in a child process, which may take as much memory as a run, and keep it."""
     name = f"{champion.line}@{champion.version}"
 
     def look(_waited: float) -> None:

@@ -76,13 +76,7 @@ def retraining_due(factory: Factory, spec: LineSpec) -> Due | None:
 
 
 def next_proposal(factory: Factory, spec: LineSpec, *, after: str) -> str | None:
-    """Return the instant at which a training may be due though nothing was written about the line by then.
-
-    Returns
-    -------
-    str or None
-        That instant; `after` where a proposal waits already; `None` where only a label or the record can bring one.
-    """
+    """Return the instant at which a training may be due though nothing was written about the line by then."""
     if spec.retrain is None or factory.metadata.pointer(spec.line).champion is None:
         return None
     if canary_of(factory.metadata, spec.line) is not None:

@@ -16,13 +16,7 @@ RELAXED_S = 5.0
 
 
 class Tagging(PollingThread):
-    """A thread that keeps the tags of all lines of a factory, until it is closed. Other duties do not delay it.
-
-    Parameters
-    ----------
-    open_factory
-        Opens the factory; called once.
-    """
+    """A thread that keeps the tags of all lines of a factory, until it is closed. Other duties do not delay it."""
 
     def __init__(self, open_factory: Callable[[], AbstractContextManager[Factory]]) -> None:
         super().__init__("tagging", open_factory, every_s=EVERY_S, not_done="tags of lines give no right now")
@@ -43,12 +37,6 @@ class Tagging(PollingThread):
 
 
 def tag_lines(factory: Factory) -> None:
-    """Keep the tags of line files if a grant is by tags.
-
-    Raises
-    ------
-    LinewrightError
-        If members, line files or state cannot be read or written.
-    """
+    """Keep the tags of line files if a grant is by tags."""
     if read_accounts(factory.state).uses_tags:
         keep_tags(factory.root, factory.state)

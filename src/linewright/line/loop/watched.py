@@ -140,13 +140,7 @@ class RequestedTraining(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def seen_of(factory: Factory, line: str, windows: int) -> Seen:
-    """Return what monitors saw in the last closed windows of a line.
-
-    Parameters
-    ----------
-    windows
-        Most windows.
-    """
+    """Return what monitors saw in the last closed windows of a line."""
     closed = factory.metadata.events(Watched, line=line, newest_first=True, limit=windows)[::-1]
     names = _names(factory, line)
     alerts: dict[Watching, str] = {(one.monitor, one.column): one.id for one in open_alerts(factory, line)}

@@ -139,21 +139,6 @@ class Tending(PollingThread):
     """A thread that tends all lines of a factory, on the engine of this process, until it is closed.
 
     Everything is decided from the record, so what was missed while nothing ran is done once when it runs again.
-
-    Parameters
-    ----------
-    open_factory
-        Opens the factory; called once.
-    engine
-        Carries out the runs.
-    every_s
-        How often to look, in seconds.
-    unknown_after_s
-        How long a line must be stopped, in seconds, until it is recorded that nobody knows by whom.
-    retire_first_s
-        When to look for the first time for what lines keep no longer, in seconds.
-    make_reference
-        As in `close_window`.
     """
 
     def __init__(

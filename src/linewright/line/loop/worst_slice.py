@@ -107,15 +107,7 @@ class _Compared(NamedTuple):
 
 
 def worst_slice(factory: Factory, alert: Alerted) -> WorstSlice:
-    """Find the slice in which what an alert found is worst.
-
-    Raises
-    ------
-    NotFound
-        If the rows that the model was compared with are stored no longer.
-    Conflict
-        If the model of the alert is registered no longer.
-    """
+    """Find the slice in which what an alert found is worst."""
     if alert.monitor not in OF_ROWS:
         return _result(alert, measure=None)
     spec = factory.line(alert.line)

@@ -83,13 +83,7 @@ class BackedUp(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Archive:
-    """A tar file that is being written, and what is in it so far.
-
-    Parameters
-    ----------
-    scratch
-        Folder for copies of databases.
-    """
+    """A tar file that is being written, and what is in it so far."""
 
     def __init__(self, file: IO[bytes], factory: Factory, scratch: Path) -> None:
         self._written = _HashedWriter(file)
@@ -216,22 +210,7 @@ class _HashedWriter:
 
 
 def make_backup(factory: Factory, target: Path) -> BackedUp:
-    """Copy a factory into one file.
-
-    Parameters
-    ----------
-    target
-        The file to make, or a folder in which it gets a name of its own.
-
-    Raises
-    ------
-    Conflict
-        If the file is there already.
-    Transient
-        If the disk is full, or a database stays busy.
-    Terminal
-        If the file cannot be written.
-    """
+    """Copy a factory into one file."""
     file = _named(factory, target)
     factory.metadata.head()  # the databases are there, and of this version
     unrecorded = tuple(_unrecorded(factory))
@@ -354,15 +333,7 @@ def _named_by(written: str, root: Path) -> tuple[Path, ...]:
 
 
 def copy_databases(paths: Sequence[Path], folder: Path) -> None:
-    """Copy SQLite databases into a folder as they are in one instant; writers of any wait meanwhile.
-
-    Raises
-    ------
-    Transient
-        If one stays busy.
-    Corrupt
-        If one is damaged.
-    """
+    """Copy SQLite databases into a folder as they are in one instant; writers of any wait meanwhile."""
     with ExitStack() as opened:
         try:
             sources = [opened.enter_context(closing(open_file(path, busy_s=_BUSY_S))) for path in paths]

@@ -69,28 +69,14 @@ class HashedFile:
             pass
 
     def digest(self) -> str:
-        """Read the rest, which is padding, and return the digest.
-
-        Raises
-        ------
-        NotPlain
-            If more follows than padding.
-        """
+        """Read the rest, which is padding, and return the digest."""
         if len(self.read(_PASSED)) == _PASSED:
             raise NotPlain("more after its end")
         return "sha256:" + self._hashed.hexdigest()
 
 
 def members_of(file: HashedFile, size: int) -> Iterator[Member]:
-    """Iterate over the members of a tar file of `size` bytes.
-
-    Raises
-    ------
-    NotPlain
-        If a member is no plain file, or a header has what no backup has.
-    CutOff
-        If the file ends in a header, in a member, or without its end.
-    """
+    """Iterate over the members of a tar file of `size` bytes."""
     offset, more = 0, dict[bytes, str]()
     while (info := _header(file, offset, size)) is not None:
         offset += BLOCK

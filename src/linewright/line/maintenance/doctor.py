@@ -83,11 +83,6 @@ def examine(factory: Factory, needs: Needs) -> Examined:
     """Look at everything that usually goes wrong.
 
     A small file is written into each folder and removed at once; what killed writers left half-done in a database is undone.
-
-    Parameters
-    ----------
-    factory
-        It need not be opened, nor be whole.
     """
     with _readable(factory) as readable:
         return _examine(readable, needs)

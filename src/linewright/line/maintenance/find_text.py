@@ -33,13 +33,7 @@ class Unsearched(Exception):  # noqa: N818 -- the file is named to people, not r
 
 
 class TextSearch:
-    """Looks for a text in files, and notes those that it cannot look into.
-
-    Parameters
-    ----------
-    text
-        What to look for; one that is too short is found nowhere.
-    """
+    """Looks for a text in files, and notes those that it cannot look into."""
 
     def __init__(self, text: str) -> None:
         self._words = WholeWords({text}) if len(text) >= SHORTEST else None

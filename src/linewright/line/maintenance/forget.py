@@ -199,24 +199,7 @@ class Forgot(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def forget(factory: Factory, line: str, subject: str, *, dry_run: bool) -> Forgot:
-    """Remove what a line has stored about a person, and pass their rows over from now on.
-
-    Parameters
-    ----------
-    subject
-        The value of `table.subject`, as the data spell it.
-    dry_run
-        Change nothing, and say what would go.
-
-    Raises
-    ------
-    SpecError
-        If the line has no `table.subject`.
-    Transient
-        If a run of the line has not ended, its predictions are being made, or a `gc` is at work.
-    Corrupt
-        If labels are not what was kept; then they stay.
-    """
+    """Remove what a line has stored about a person, and pass their rows over from now on."""
     spec = spec_of(factory, line)
     column = spec.table.subject
     if column is None:
@@ -633,13 +616,7 @@ def _their_rows(factory: Factory, trained: Trained, found: _Found) -> tuple[np.n
 def _carry_out(
     factory: Factory, spec: LineSpec, known: Forgetting, subject: Subject, *, text: str = ""
 ) -> tuple[_Found, int]:
-    """Do all of it; return what was found, and how many changes of labels went.
-
-    Parameters
-    ----------
-    text
-        The value itself, where somebody has just typed it: answers that were given may name it, though no prediction does.
-    """
+    """Do all of it; return what was found, and how many changes of labels went."""
     line = spec.line
     _redo(factory, line)
     factory.report(Progress(step="forget", says="looking for what is stored"))

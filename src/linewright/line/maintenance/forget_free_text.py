@@ -39,15 +39,7 @@ def words_for(texts: Collection[str]) -> WholeWords:
 def find_comments(
     factory: Factory, line: str, *, subject: str, keys: Collection[str] = (), about: Collection[str] = ()
 ) -> set[str]:
-    """Return the digests of the words of comments about a person: of other lines, as far as who asks manages them, those that name them.
-
-    Parameters
-    ----------
-    subject
-        The value that names the person; empty where only its hash is known.
-    keys, about
-        Of the line: keys of their rows, and ids of their predictions and rows.
-    """
+    """Return the digests of the words of comments about a person: of other lines, as far as who asks manages them, those that name them."""
     everywhere, here = words_for([subject]), words_for([subject, *keys])
     found, subjects = set[str](), {subject, *keys, *about} - {""}
     for one in factory.metadata.events(Commented):

@@ -123,13 +123,7 @@ def remove_from_outputs(
     *,
     dry_run: bool,
 ) -> tuple[Subject, tuple[OutputWithout, ...]]:
-    """Remove a person from all places that answers were written to; return the subject with what is owed, and what became of each.
-
-    Parameters
-    ----------
-    named
-        Hashes of ids of their predictions, and of keys of their rows.
-    """
+    """Remove a person from all places that answers were written to; return the subject with what is owed, and what became of each."""
     found = {
         one: _without(
             factory, spec.line, one, _Theirs(spec.line, known, subject.hash, named, one), dry_run=dry_run

@@ -85,20 +85,7 @@ def count_sent(factory: Factory, sources: Mapping[str, bool], is_theirs: Theirs)
 def emptied(
     factory: Factory, spec: LineSpec, listed: ForgottenText, is_theirs: Theirs, asked: set[str]
 ) -> Generator[Emptied]:
-    """Give what is removed about a person: it has happened once the block is left, and not at all where that raises.
-
-    Parameters
-    ----------
-    listed
-        Who it is, so that rows that name them are passed over from then on.
-    asked
-        What questions of the annotation name: ids of predictions, and rows of datasets.
-
-    Raises
-    ------
-    Corrupt
-        If rows or annotations are not what was kept.
-    """
+    """Give what is removed about a person: it has happened once the block is left, and not at all where that raises."""
     sent, shortened, line = 0, dict[str, Shortened](), spec.line
     with ExitStack() as open_files:
         known = known_ends(factory, ALL_LINES)

@@ -53,18 +53,6 @@ def collect(factory: Factory, *, grace_s: float, dry_run: bool) -> Freed:
 
     A run that was killed finds what it needs afterwards: whatever it had noted is referred to, and what it had not it
     writes anew. While it works, no run begins in another process; one that asks is carried out right after it.
-
-    Parameters
-    ----------
-    grace_s
-        Least age of what may go, in seconds: what was written, or asked to be kept again, later is left alone.
-    dry_run
-        Remove nothing, and say what would go.
-
-    Raises
-    ------
-    Transient
-        If another `gc` is at work; or if a run or `up` is, and the grace is shorter than an hour.
     """
     problems = () if dry_run else resume(factory).problems
     with ProcessLock(factory.state / "gc.lock"):

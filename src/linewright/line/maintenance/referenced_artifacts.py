@@ -23,13 +23,6 @@ def unnamed(
     """Return those of some digests that no holding names.
 
     Whatever has the form of a digest counts as a reference, so that a kind that is unknown here keeps what it needs.
-
-    Parameters
-    ----------
-    planned
-        Results whose rows are kept no longer, and of which no event says so yet: their cells name nothing.
-    in_packages
-        Whether rows that a package tries when it is loaded name their pictures.
     """
     left = set(digests)
     asked = References(factory, left, planned, in_packages)

@@ -74,29 +74,6 @@ def restore_backup(factory: Factory, file: Path, permit: Permit | None = None) -
 
     Every file is hashed on its way. What a restore that was killed had unpacked is removed by the next; one that was killed
     in its last moment, while it moved things to their places, leaves a folder that is refused.
-
-    Parameters
-    ----------
-    permit
-        Asked once, after everything was found right and before the folder is a factory; the restored record begins with what it
-        returns. A kill after it leaves no factory, and the approval stays used.
-
-    Raises
-    ------
-    NotFound
-        If there is no such file.
-    Conflict
-        If the folder is not empty.
-    Transient
-        If another process restores into the folder.
-    RequestError
-        If the file is no backup, has anything that no backup has, or is one of a newer Linewright.
-    Corrupt
-        If it is cut off or changed.
-    Denied
-        If its `factory.yaml` names who approves a restore, and `permit` is missing.
-    SpecError
-        If its `factory.yaml` is wrong: it may name them.
     """
     root = factory.root
     if not file.is_file():

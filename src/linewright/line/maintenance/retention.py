@@ -157,13 +157,6 @@ def retire(factory: Factory, *, dry_run: bool, prices: bool = False) -> tuple[Re
     """Record what lines keep no longer, and take it out of labels and index; the bytes are for `blobs_that_go`.
 
     Lines whose file is gone or wrong keep everything. An error of one line is reported and does not stop the others.
-
-    Parameters
-    ----------
-    dry_run
-        Change nothing, and say what would go.
-    prices
-        Whether to bring value accounts up to date first, which may take long; else what they lack stays.
     """
     everywhere, found = read_factory_file(factory.root).keep, list[Retired]()
     for line in factory.names():
@@ -212,13 +205,7 @@ def finish(factory: Factory, line: str) -> bool:
 
 
 def blobs_that_go(factory: Factory, planned: Collection[str] = ()) -> set[str]:
-    """Return the digests of the bytes of what is kept no longer, and that nothing else needs.
-
-    Parameters
-    ----------
-    planned
-        Results that are kept no longer, and of which no event says so yet.
-    """
+    """Return the digests of the bytes of what is kept no longer, and that nothing else needs."""
     dropped = {*gone(factory).at, *planned}
     if not dropped:
         return set()

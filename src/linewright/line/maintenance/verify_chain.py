@@ -48,19 +48,7 @@ def verify_chain(
     keys: Sequence[PublicKey] = (),
     database: Path | None = None,
 ) -> Followed:
-    """Follow the chain of events.
-
-    Parameters
-    ----------
-    against
-        A head that was kept elsewhere, with or without ``sha256:``: the chain must contain it.
-    signed
-        Signed checkpoints by name, as `read_checkpoints` returns them: the chain must bear them out.
-    keys
-        Who may have signed them.
-    database
-        A copy of the record that is followed in place of the factory's, which need not be there.
-    """
+    """Follow the chain of events."""
     sought = SoughtHead(ROOT if against is None else f"sha256:{against.removeprefix('sha256:')}")
     # Without checkpoints the extra is not needed.
     is_signed = ed25519().is_signed if signed else _nobody_signed

@@ -36,13 +36,7 @@ class LabelledRows(NamedTuple):
 
 
 def with_labels(frame: pl.DataFrame, given: GivenRoles) -> LabelledRows:
-    """Return a table each of whose rows has a label.
-
-    Raises
-    ------
-    RequestError
-        If the column does not exist, the labels do not say what is good, or there is one row.
-    """
+    """Return a table each of whose rows has a label."""
     name = given.label or (UNNAMED if UNNAMED in frame.columns else "")
     if given.positive is not None and not name:
         raise RequestError(

@@ -16,13 +16,7 @@ _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:/(?!$)\S*")
 
 
 def table_source(root: Path, data: Path, table: str | None) -> SqlSource | None:
-    """Return the source of a table of a database: of the URL that ``env:NAME`` or ``file:PATH`` names, or of a file; `None` if the data are files of tables.
-
-    Raises
-    ------
-    RequestError
-        If no table is named, there is none of that name, `data` is a URL itself, or files are given with a table.
-    """
+    """Return the source of a table of a database: of the URL that ``env:NAME`` or ``file:PATH`` names, or of a file; `None` if the data are files of tables."""
     said = str(data)
     if re.fullmatch(SECRET, said):
         return _of_database(root, said, table)

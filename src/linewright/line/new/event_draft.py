@@ -107,18 +107,7 @@ class _Events:
 def draft_events(
     name: str, source: SourceSpec, seen: Mapping[str, Seen], given: GivenRoles, *, source_name: str
 ) -> EventLine:
-    """Return the text of a line file for events, each choice with its reason.
-
-    Parameters
-    ----------
-    given
-        Its label is the item, its group the user; user and time are looked for where they are not given.
-
-    Raises
-    ------
-    RequestError
-        If a column is not there, or nothing says which one is the user or the time; it names those that may be.
-    """
+    """Return the text of a line file for events, each choice with its reason."""
     events = _events(seen, given)
     lines = [
         *_head(name, events),

@@ -13,11 +13,6 @@ def fitting_views(root: Path, profile: Profile, exclude: Sequence[str] = ()) -> 
     """Return the views of a factory that fit a table, by name; none for a table without a time, since features are of the time of a row.
 
     Of two with a column of one name it is the first. A view whose file is wrong fits none: `linewright features` says what is wrong.
-
-    Parameters
-    ----------
-    exclude
-        Columns that a person wants no model to use: no view is looked up by one.
     """
     time = profile.roles.time
     if time is None or profile.column(time).type not in {"date", "datetime"}:

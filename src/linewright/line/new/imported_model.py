@@ -50,32 +50,7 @@ class Brought:
 def bring(
     root: Path, file: Path, profile: Profile, exclude: Sequence[str], columns: Sequence[str] = ()
 ) -> tuple[Brought, Profile]:
-    """Look at a model, and find its columns and classes in a table.
-
-    Parameters
-    ----------
-    root
-        Folder of the factory.
-    file
-        File of ONNX, LightGBM or XGBoost, or the folder of an MLflow model that has one; a relative path starts from the current folder.
-    profile
-        What the look at the table found.
-    exclude
-        Columns that a person has excluded.
-    columns
-        Columns in the order of the model's inputs, where a person names them.
-
-    Returns
-    -------
-    Brought
-    Profile
-        The same, where columns that the model reads as text are categories.
-
-    Raises
-    ------
-    RequestError
-        If there is no such file, it is not a model that can serve, or it does not fit the table.
-    """
+    """Look at a model, and find its columns and classes in a table."""
     described = _described(file)
     found, data = read_model(described.file if described else file)
     given = tried(data, where=f"{OPTION} {file}")
@@ -123,13 +98,7 @@ def _signed(given: Given, columns: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def read_model(file: Path) -> tuple[Path, bytes]:
-    """Return the real path of the file of a model, and its bytes.
-
-    Raises
-    ------
-    RequestError
-        If the file does not exist, or is too large.
-    """
+    """Return the real path of the file of a model, and its bytes."""
     found = file.expanduser().resolve()
     if not found.is_file():
         what = "this is not a file" if found.exists() else "there is no such file"

@@ -66,24 +66,7 @@ class ImportedNetwork:
 def bring_network(
     root: Path, file: Path, pictures: Sequence[Path], labels: Sequence[str], *, is_class: bool
 ) -> ImportedNetwork:
-    """Look at a network, and have it answer some pictures in each way that it may read them.
-
-    Parameters
-    ----------
-    root
-        Folder of the factory.
-    file
-        File of ONNX; a relative path starts from the current folder.
-    pictures, labels
-        Files of pictures, and what each shows.
-    is_class
-        Whether labels are classes; else numbers.
-
-    Raises
-    ------
-    RequestError, Denied
-        If the file does not exist, or is not a network for these pictures.
-    """
+    """Look at a network, and have it answer some pictures in each way that it may read them."""
     found, data = read_model(file)
     where = f"{OPTION} {file}"
     network = tried_network(data, where=where)

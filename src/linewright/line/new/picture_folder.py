@@ -87,28 +87,7 @@ def draft_pictures(
     model: tuple[Path, Path] | None = None,
     is_odd: bool = False,
 ) -> PictureDraft:
-    """Look at a folder of pictures and return the line file for it, each choice with its reason as a comment.
-
-    Parameters
-    ----------
-    name
-        Name of the line.
-    files
-        What `pictures_in` found in `folder`.
-    given
-        What a person says; only the positive class may be.
-    written
-        The folder as the line file names it.
-    model
-        Folder of the factory, and file of a network that takes the place of training.
-    is_odd
-        Whether good pictures alone are learned from; so it is, too, if there is but one folder.
-
-    Raises
-    ------
-    RequestError
-        If a file cannot be read as a picture, the pictures are in one folder, or something is said that no folder has.
-    """
+    """Look at a folder of pictures and return the line file for it, each choice with its reason as a comment."""
     _refuse_others(given)
     names = [file.relative_to(folder).as_posix() for file in files]
     side = _typical_side(files)
@@ -191,13 +170,7 @@ def _of_odd(
 
 
 def _good_folder(folders: Sequence[str], positive: str | None) -> tuple[str, str]:
-    """Return the folder of good pictures, and what the others are called.
-
-    Raises
-    ------
-    RequestError
-        If the names of the folders do not say which is good.
-    """
+    """Return the folder of good pictures, and what the others are called."""
     known = [one for one in folders if one.lower() in _GOOD]
     if len(folders) > 2 and len(known) == 1 and positive is None:
         return known[0], FAULTY if known[0] != FAULTY else "other"

@@ -29,11 +29,6 @@ OF_THIS_MACHINE = Access()
 def url_of(data: Path, at: str | None) -> str | None:
     """Return the URL that a path stands for, which has lost a slash; `None` for a path of this machine.
 
-    Raises
-    ------
-    RequestError
-        If it cannot be read as a URL, or keys are given in a wrong form, or without a URL.
-
     Examples
     --------
     >>> url_of(Path("s3://plant/part-*.csv"), None), url_of(Path("part-*.csv"), None)
@@ -63,13 +58,7 @@ def url_of(data: Path, at: str | None) -> str | None:
 
 
 def delta_table(data: Path, url: str | None, at: str | None, root: Path) -> DeltaSource | None:
-    """Return the source of the Delta table that data are, in a folder or in a bucket; `None` if they are none.
-
-    Raises
-    ------
-    SpecError, Transient
-        If the server may not be asked, or does not answer.
-    """
+    """Return the source of the Delta table that data are, in a folder or in a bucket; `None` if they are none."""
     delta = import_module("linewright.data.read.delta_reader")
     if url is None:
         is_table = (data.expanduser() / delta.LOG).is_dir()
@@ -79,26 +68,14 @@ def delta_table(data: Path, url: str | None, at: str | None, root: Path) -> Delt
 
 
 def refuse_no_secret(at: str | None) -> None:
-    """Refuse keys that are given in a wrong form.
-
-    Raises
-    ------
-    RequestError
-        If this names neither a variable nor a file. What it is is not shown.
-    """
+    """Refuse keys that are given in a wrong form."""
     if at is not None and not re.fullmatch(SECRET, at):
         raise RequestError("this names no secret", where="--at", allowed="env:NAME or file:PATH")
 
 
 @contextmanager
 def fetched(root: Path, name: str, url: str, at: str | None) -> Generator[list[Path]]:
-    """Give the files of a URL, on this machine for as long as this lasts.
-
-    Raises
-    ------
-    SpecError, RequestError, Transient
-        As `data.read.source.open_source` does.
-    """
+    """Give the files of a URL, on this machine for as long as this lasts."""
     remote = import_module("linewright.data.read.remote.remote_files")
     with remote.fetched_files(FileSource(file=url, at=at), root, f"sources.{name}") as files:
         yield files

@@ -33,20 +33,7 @@ _MORE = frozenset(
 
 
 def rest_source(url: str, at: str | None, file: Path) -> RestSource | None:
-    """Return the source of a service, by its first page; `None` if the URL is that of a file.
-
-    Parameters
-    ----------
-    url
-        What was fetched.
-    file
-        What came.
-
-    Raises
-    ------
-    RequestError
-        If it cannot be seen which list has the rows, or how the next page is found.
-    """
+    """Return the source of a service, by its first page; `None` if the URL is that of a file."""
     if not url.startswith(("https:", "http:")) or "." in urlsplit(url).path.rpartition("/")[2]:
         return None
     try:

@@ -64,18 +64,7 @@ class _Values:
 def draft_series(
     name: str, source: SourceSpec, seen: Mapping[str, Seen], given: GivenRoles, *, source_name: str
 ) -> SeriesLine:
-    """Return the text of a line file for series, each choice with its reason.
-
-    Parameters
-    ----------
-    given
-        Its label is the value, its group the series; series and time are looked for where they are not given.
-
-    Raises
-    ------
-    RequestError
-        If a column is not there, the value is not a number, or several columns may be the series or the time; it names those.
-    """
+    """Return the text of a line file for series, each choice with its reason."""
     values = _values(seen, given)
     lines = [
         *_head(name, values),

@@ -109,44 +109,7 @@ def new_line(
     task: NewTask = "auto",
     access: Access = OF_THIS_MACHINE,
 ) -> NewLine:
-    """Look at a table and write ``lines/NAME.yaml``, each choice with its reason as a comment.
-
-    Parameters
-    ----------
-    root
-        Folder of the factory.
-    name
-        Name of the line.
-    data
-        file of CSV, JSON lines (each packed or not) or Parquet, a folder of such files, or a pattern; or a folder with a folder of pictures
-        for each class. A relative path starts from the current folder. Or a URL of such files; or ``env:NAME`` or ``file:PATH`` of the URL of
-        a database.
-    given
-        What a person says of the columns.
-    model
-        File (ONNX, LightGBM, XGBoost) of an imported model, or folder of an MLflow model with one; it takes the place of training.
-    columns
-        Columns in the order of that model's inputs, where it does not say them, or the table has others too.
-    python, engine
-        What chooses and fits the model, as in the section ``train`` of a line file.
-    task
-        ``recommend`` for a table of events: then the label is the item, and the group the user. ``forecast`` for values of series: the group is the series.
-        ``anomaly`` to learn from good rows alone: then no label is needed.
-    access
-        How data are reached that are not files of this machine.
-
-    Returns
-    -------
-    NewLine
-
-    Raises
-    ------
-    RequestError
-        If the name, the file, a column, the label or the model is not what a line can be made of. Nothing is written
-        then.
-    Conflict
-        If the line file exists; it is never overwritten.
-    """
+    """Look at a table and write ``lines/NAME.yaml``, each choice with its reason as a comment."""
     path = root / "lines" / f"{name}.yaml"
     _refuse_name(name, path)
     _check_way(root, model=model, python=python, engine=engine, columns=columns)

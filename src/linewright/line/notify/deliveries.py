@@ -39,13 +39,7 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def deliveries(factory: Factory, *, lines: Collection[str] | None = None) -> list[Delivery]:
-    """Return how far each destination has been told; of files that are wrong, what they named is left out.
-
-    Parameters
-    ----------
-    lines
-        Whose files are looked at (default: all).
-    """
+    """Return how far each destination has been told; of files that are wrong, what they named is left out."""
     outbox = Outbox(factory.state)
     places, declared = outbox.places(), Declared(factory).read(lines=lines)
     return [_delivery(factory, outbox, declared[name], places.get(name)) for name in sorted(declared)]

@@ -109,13 +109,7 @@ class Declared:
 
 
 def destinations(factory: Factory) -> list[Destination]:
-    """Return all destinations that are declared, by name.
-
-    Raises
-    ------
-    SpecError
-        If a file that names any is wrong.
-    """
+    """Return all destinations that are declared, by name."""
     declared = Declared(factory)
     found = declared.read()
     for path, says in declared.wrong.items():
@@ -124,15 +118,7 @@ def destinations(factory: Factory) -> list[Destination]:
 
 
 def chosen(factory: Factory, name: str | None) -> list[Destination]:
-    """Return the destinations of a name, with all recipients; without a name all.
-
-    Raises
-    ------
-    NotFound
-        If there is none.
-    SpecError
-        If a file that names any is wrong.
-    """
+    """Return the destinations of a name, with all recipients; without a name all."""
     every = destinations(factory)
     found = [one for one in every if name is None or one.name == name or one.name.startswith(f"{name}/")]
     if not found:

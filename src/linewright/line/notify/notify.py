@@ -56,17 +56,7 @@ def opened(to: Destination, factory: Factory) -> Sender:
 
 
 class Courier:
-    """Tells one destination, in order, what it has not been told yet. It is used by one thread at a time.
-
-    Parameters
-    ----------
-    factory
-        Its record says what happened.
-    to
-        Who is told.
-    place
-        How far it has been told, as the outbox has it.
-    """
+    """Tells one destination, in order, what it has not been told yet. It is used by one thread at a time."""
 
     def __init__(self, factory: Factory, outbox: Outbox, to: Destination, place: Place) -> None:
         self._factory, self._outbox, self.to = factory, outbox, to
@@ -80,11 +70,6 @@ class Courier:
         """Send what waits until all is told, a try fails, or the time is over; return how many events were taken.
 
         What went wrong is in `trouble` then, and in the outbox.
-
-        Parameters
-        ----------
-        is_over
-            Asked between two tries.
         """
         taken = 0
         try:
@@ -162,13 +147,6 @@ class Notifying(PollingThread):
     """A thread that tells all destinations of a factory what happens, until it is closed.
 
     What happened while nothing ran is told when it runs again.
-
-    Parameters
-    ----------
-    open_factory
-        Opens the factory; called once.
-    every_s
-        How often to look whether something has happened, in seconds.
     """
 
     def __init__(

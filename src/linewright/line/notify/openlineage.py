@@ -78,13 +78,7 @@ class _DatasetName(NamedTuple):
 
 
 def lineage_message(factory: Factory, link: Link) -> Message:
-    """Return the message that an event of the record becomes.
-
-    Parameters
-    ----------
-    link
-        Of one of `KINDS`.
-    """
+    """Return the message that an event of the record becomes."""
     if link.kind == KINDS[0]:
         accepted = decoder(Accepted).decode(link.body)
         kind, ended = "START", None

@@ -39,13 +39,7 @@ def try_out(factory: Factory, name: str | None) -> list[Tried]:
 
 
 def send_now(factory: Factory, name: str | None, *, refused: bool) -> list[Tried]:
-    """Tell destinations now what waits, whatever went wrong before.
-
-    Parameters
-    ----------
-    refused
-        Whether what they refused is tried again too, before the rest.
-    """
+    """Tell destinations now what waits, whatever went wrong before."""
     outbox, tried = Outbox(factory.state), list[Tried]()
     for one in chosen(factory, name):
         outbox.begin(one.name, one.first(factory))

@@ -75,30 +75,6 @@ def predict_file(
     the output. The output appears when it is whole. Rows that break the contract are written beside it, to
     ``OUT.quarantine.csv`` (the name of `out` without its ending), each with its place and the reason; where there are none,
     such a file of an earlier call is removed. Memory grows with the number of these rows only.
-
-    Parameters
-    ----------
-    out
-        Where to write the answers; `None` is beside the file, ``FILE.LINE.csv``.
-    explain
-        Whether to write what each column contributed too, see `Model.explain`. A row takes milliseconds then.
-    strict
-        Whether nothing is answered where a row breaks the contract.
-
-    Returns
-    -------
-    dict
-        The fields of `operations.predict.Predicted`.
-
-    Raises
-    ------
-    RequestError
-        If a column is missing or unknown, or no row keeps the contract (with `strict`: if one row does not); nothing is answered
-        or written. If the model cannot be explained where that is wanted. If the file changes meanwhile; nothing is written.
-    Transient
-        If a person halted the line, or the log cannot be written; nothing is written.
-    Corrupt
-        If the package does not answer its own rows as it did when it was made.
     """
     version, generation = find_champion(factory, line)
     out = out or file.with_name(f"{file.stem}.{line}.csv")
@@ -170,22 +146,7 @@ def answer_rows(
     strict: bool = False,
     may_be_none: bool = False,
 ) -> Asked:
-    """Answer rows with a model, in their order; see `predict_file`.
-
-    Parameters
-    ----------
-    homes
-        Folders that the files which rows name are in.
-    done
-        Counts what is done.
-    may_be_none
-        Whether it is right that no row keeps the contract.
-
-    Raises
-    ------
-    RequestError, Transient
-        As `predict_file` does.
-    """
+    """Answer rows with a model, in their order; see `predict_file`."""
     known = _with_known(factory, handed, loaded)
     rows = _with_columns(factory, handed, loaded) if known is None else known
     pictures = [one for one in loaded.package.columns if one.type == "file" and one.role == "feature"]
@@ -284,13 +245,7 @@ def _terminated_as_interrupted() -> Generator[None]:
 
 
 def refuse_halted(factory: Factory, line: str) -> None:
-    """Refuse to answer for a line that a person halted.
-
-    Raises
-    ------
-    Transient
-        If one did.
-    """
+    """Refuse to answer for a line that a person halted."""
     if factory.is_halted(line):
         raise Transient(
             "a person halted this line; it does not answer",
@@ -310,31 +265,14 @@ def source_of(package: Package) -> str:
 
 
 def find_champion(factory: Factory, line: str) -> tuple[Version, int]:
-    """Return the model that serves, and the generation in which it does: both of one moment.
-
-    Raises
-    ------
-    NotFound
-        If nothing serves.
-    """
+    """Return the model that serves, and the generation in which it does: both of one moment."""
     pointer = factory.metadata.pointer(line)
     name = line if pointer.champion is None else f"{line}@{pointer.champion}"
     return find_model(factory, name), pointer.generation
 
 
 def load_model(factory: Factory, version: Version, generation: int) -> Loaded:
-    """Return a model, ready to answer.
-
-    Parameters
-    ----------
-    generation
-        The one in which it serves, for the log.
-
-    Raises
-    ------
-    Corrupt
-        If it does not answer its own rows as it did when it was made.
-    """
+    """Return a model, ready to answer."""
     limits = limits_of(factory.metadata, version.line, version.version)
     scorer = Scorer(load(version.digest, factory.artifacts.get), limits)
     scorer.check_golden(factory.artifacts.get)
@@ -364,13 +302,7 @@ def _with_pictures(
 
 
 def refuse_precious(factory: Factory, file: Path, out: Path) -> None:
-    """Refuse to write answers over the rows that were asked, a source, or the factory's own files.
-
-    Raises
-    ------
-    RequestError
-        If that is wanted, or there can be no such file.
-    """
+    """Refuse to write answers over the rows that were asked, a source, or the factory's own files."""
     target = real(out)
     sources = [written for name in factory.names() for written in _source_files(factory, name)]
     is_source = any(is_one_of(target, written, factory.root) for written in sources)

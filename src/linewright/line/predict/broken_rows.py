@@ -52,15 +52,7 @@ class Places:
 
 
 def find_places(source: Source | Raw, rows: Sequence[int], ragged: int) -> Places:
-    """Return where rows stand; the file is read once more for each kind of them.
-
-    Parameters
-    ----------
-    rows
-        Rows that have one field a column, from 0.
-    ragged
-        How many have not.
-    """
+    """Return where rows stand; the file is read once more for each kind of them."""
     lines = dict(zip(rows, source.lines(rows), strict=True)) if rows else {}
     if not ragged:
         return Places(lines, (), ())
@@ -79,13 +71,6 @@ def to_table(
     """Return rows that break the contract in the order of the file: place, reason, and the cells as they were read.
 
     Columns of the file keep their names; where one has the name of a column of ours, ours begins with ``quarantine_``.
-
-    Parameters
-    ----------
-    frame, rows, faults
-        Rows that have one field a column, where they stand among such rows, and what is wrong with each.
-    ragged, first_ragged
-        Rows that have another number of fields, and how many such rows the file has before them. They have no cells.
     """
     ours = {
         name: f"quarantine_{name}" if name in frame.columns else name for name in ("line", "row", "reason")

@@ -36,15 +36,6 @@ def curl(factory: Factory, line: str, url: str, *, needs_token: bool = False) ->
     Its row has what the champion needs, and what a candidate needs besides that is tried or challenges it: a canary that lacks a
     column is taken back. Of a feature view it has the entity, and none of the columns. The command goes to a log, which anybody may
     read: of a line with personal columns it is the one that says what a row has, to who may see that.
-
-    Parameters
-    ----------
-    line
-        Name of the line.
-    url
-        Where the endpoint answers, e.g. ``http://127.0.0.1:8000``.
-    needs_token
-        Whether the request must carry a token; the command takes it from the environment.
     """
     if factory.is_halted(line):
         return None

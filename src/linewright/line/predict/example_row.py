@@ -29,11 +29,6 @@ def row_to_send(factory: Factory, package: Package, rows: Sequence[Mapping[str, 
     """Return the first row that came with a package and whose person is not forgotten, with the entities of its feature views and none of their columns.
 
     A row that has a value in a column of a view is not looked up.
-
-    Parameters
-    ----------
-    rows
-        All rows that came with the package.
     """
     first = next(unforgotten_places(factory, package, len(rows)), None)
     if first is None:
@@ -63,13 +58,7 @@ def unforgotten_places(factory: Factory, package: Package, rows: int) -> Iterato
 
 
 def values_of_tests(factory: Factory, package: Package, column: str, rows: int) -> list[Any]:
-    """Return the values of a column in the first test rows, which are the rows that came with the package.
-
-    Returns
-    -------
-    list, shape (rows,)
-        Empty if they are not there.
-    """
+    """Return the values of a column in the first test rows, which are the rows that came with the package."""
     try:
         read = _tests(factory, package, [column], rows)
     except LinewrightError:

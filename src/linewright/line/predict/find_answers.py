@@ -101,18 +101,6 @@ def wanted_of(
 ) -> Wanted:
     """Return what is looked for, from its texts.
 
-    Parameters
-    ----------
-    between
-        First and last day, ``FROM/TO``; one of them may be missing.
-    probability
-        Least and most, ``LEAST/MOST``; one of them may be missing.
-
-    Raises
-    ------
-    RequestError
-        If one of the texts has another form.
-
     Examples
     --------
     >>> wanted_of(key=None, model=None, answer="yes", between="2026-01-01/", probability="0.8/")
@@ -164,17 +152,7 @@ def _share(text: str) -> float:
 def find_answers(
     feedback: Feedback, wanted: Wanted, *, before: str | None, limit: int, order: Order = "newest"
 ) -> Found:
-    """Return answers among those that were given last, at most `MOST_LOOKED_AT` of the days that are wanted.
-
-    Parameters
-    ----------
-    before
-        Only answers that come after the one with this id, in the order of the list.
-    limit
-        Most of them.
-    order
-        The newest first, or the most probable first.
-    """
+    """Return answers among those that were given last, at most `MOST_LOOKED_AT` of the days that are wanted."""
     looked_at, back_to, is_whole = 0, None, True
     most = MOST_LOOKED_AT if wanted.key is None else MOST_OF_KEY
     matching = list[tuple[LoggedAnswer, float]]()

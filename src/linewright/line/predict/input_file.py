@@ -67,13 +67,7 @@ class Handed:
             yield HandedPart(batch.frame, batch.ragged)
 
     def batches(self) -> Iterator[pl.DataFrame]:
-        """Give the rows of `parts`, and refuse what has another number of fields.
-
-        Raises
-        ------
-        RequestError
-            If the file cannot be read on, or a row has another number of fields than the header.
-        """
+        """Give the rows of `parts`, and refuse what has another number of fields."""
         for batch in self.parts():
             if batch.ragged:
                 raise self.ragged(batch.ragged[0])
@@ -159,24 +153,13 @@ def open_handed(factory: Factory, line: str, file: Path, *, like: str = "") -> H
     Its header is its own.
 
     Where the line has several sources, it is read as the one that `like` names. Where the line file is broken, those of the file as it was last accepted: the model that serves knows no other.
-
-    Raises
-    ------
-    RequestError
-        If there is no such file, or it cannot be read; later, if a row is longer than `PIECE`.
     """
     source, note = _opened(factory, line, file, PIECE, like)
     return Handed(file, source, note)
 
 
 def read_handed(factory: Factory, line: str, file: Path) -> HandedWhole:
-    """Read a file into memory, as `open_handed` reads it.
-
-    Raises
-    ------
-    RequestError
-        As `Handed.batches` does too.
-    """
+    """Read a file into memory, as `open_handed` reads it."""
     source, note = _opened(factory, line, file, BATCH)
     handed = Handed(file, whole(source), note)
     return HandedWhole(file, handed.source, note, frame=pl.concat(handed.batches()))

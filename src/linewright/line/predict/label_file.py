@@ -27,20 +27,6 @@ def hand_in(factory: Factory, line: str, file: Path) -> dict[str, Any]:
     """Keep the labels of a file; all of a batch of 10,000 or, where one contradicts another, none of it.
 
     A row without a label, or with a usual spelling of "no value" there, says nothing yet: it is counted and passed over.
-
-    Returns
-    -------
-    dict
-        How many were ``accepted``, ``repeated``, ``corrected`` and ``unknown``, and how many rows were ``unlabelled``; ``unknown_first``
-        as in `Feedback.accept`.
-
-    Raises
-    ------
-    RequestError
-        If the file lacks a column, or a label has a wrong form; it names the line of the file, of which nothing is kept.
-    Conflict
-        If another label is already kept for the same prediction than the one that it corrects; the batch that holds it is
-        not kept.
     """
     package = factory.metadata.get(find_model(factory, line).digest, Package)
     handed = read_handed(factory, line, file)

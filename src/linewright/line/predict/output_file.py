@@ -27,16 +27,6 @@ class AnswersFile:
     """Writes tables one below the other into a draft beside the file, which takes its name when all are there.
 
     Whoever ends this process by force leaves the draft; the next one that writes the same file removes it.
-
-    Parameters
-    ----------
-    path
-        CSV or Parquet by its ending.
-
-    Raises
-    ------
-    RequestError
-        When it is entered, or later, if it cannot be written.
     """
 
     def __init__(self, path: Path) -> None:
@@ -137,25 +127,7 @@ def to_table(
     answers: Sequence[Mapping[str, Any]] = (),
     warnings: Mapping[int, list[str]] = _NO_WARNINGS,
 ) -> pl.DataFrame:
-    """Return answers as rows of the file.
-
-    Parameters
-    ----------
-    frame
-        The rows that were answered.
-    key
-        Name of the line's key column; where the rows have none, their number stands for it.
-    entities
-        Other columns that say whom a row is about, and stand behind the key where the rows have them.
-    numbers
-        Of the rows in the file, from 1.
-    ids
-        Of the predictions.
-    answers
-        One a row, all of one form: their fields are columns, and so are the parts of those that have some.
-    warnings
-        By row, from 0; they are the last column.
-    """
+    """Return answers as rows of the file."""
     keys = frame[key] if key in frame.columns else pl.Series(numbers, dtype=pl.Int64)
     name = key if key is not None and key in frame.columns else "row"
     columns: dict[str, Any] = {name: keys}

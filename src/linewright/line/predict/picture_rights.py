@@ -38,22 +38,7 @@ def note_sent(factory: Factory, line: str, digest: str) -> None:
 
 
 def require_seen(factory: Factory, line: str, digest: str, of: str | None, asked: Mapping[str, Any]) -> None:
-    """Refuse a picture that no row names which the viewer may see.
-
-    Parameters
-    ----------
-    of
-        Id of a prediction or an annotation question whose row names it. Without it, rows of the dataset versions are searched.
-    asked
-        What annotators see of the row, if it is the id of a question.
-
-    Raises
-    ------
-    Denied
-        If they may neither see rows of the line nor label them.
-    NotFound
-        If no such row names it; nothing says whether it is stored.
-    """
+    """Refuse a picture that no row names which the viewer may see."""
     if not factory.may("annotate", line):
         factory.identity.require("view-rows", [line])
     hidden = hidden_columns(factory, line)

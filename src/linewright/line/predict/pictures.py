@@ -34,28 +34,14 @@ class KeptPicture(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def show_picture(factory: Factory, digest: str, side: int) -> ShownPicture:
-    """Return a kept picture for a page.
-
-    Raises
-    ------
-    NotFound
-        If nothing of that digest is kept.
-    RequestError
-        If it cannot be read as a picture.
-    """
+    """Return a kept picture for a page."""
     pixels = decoded(factory.artifacts.get(digest), f"picture {digest}").pixels
     width, height, png = decoder().small(pixels, side)
     return ShownPicture(digest=digest, width=width, height=height, png=base64.b64encode(png).decode())
 
 
 def keep_picture(factory: Factory, file: Path) -> KeptPicture:
-    """Keep a picture, so that a row can name it by its digest.
-
-    Raises
-    ------
-    RequestError
-        If the file is not there, or cannot be read as a picture.
-    """
+    """Keep a picture, so that a row can name it by its digest."""
     try:
         with file.open("rb") as opened:
             data = opened.read(MOST_BYTES + 1)

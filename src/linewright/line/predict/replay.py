@@ -45,22 +45,7 @@ class Replayed(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def replay_prediction(factory: Factory, identity: str, *, explain: bool = False) -> Replayed:
-    """Compute a logged answer again.
-
-    Parameters
-    ----------
-    explain
-        Whether to say what each column of the logged row contributed to it, as the model that gave the answer has it.
-
-    Raises
-    ------
-    NotFound
-        If no prediction of any line has that id.
-    RequestError
-        If it is to be explained, and the model cannot be.
-    Corrupt
-        If the model's bytes are not those that were stored.
-    """
+    """Compute a logged answer again."""
     found = find_prediction(factory, identity)
     # What somebody may not see is not there for them: an id tells nothing of other lines.
     if found is None or not factory.may("view-rows", found[0].line):

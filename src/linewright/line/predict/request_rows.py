@@ -52,13 +52,7 @@ class Asked:
     """Of the file when it was looked through."""
 
     def parts(self) -> Iterator[AskedPart]:
-        """Give the rows, some at a time: at least one part.
-
-        Raises
-        ------
-        RequestError
-            If the file is not the one any more that was looked through.
-        """
+        """Give the rows, some at a time: at least one part."""
         start = ragged = 0
         for batch in self.handed.parts():
             yield self._part(batch, start, ragged)
@@ -88,22 +82,7 @@ class Asked:
 
 
 def look_through(handed: Handed, package: Package, *, strict: bool, may_be_none: bool = False) -> Asked:
-    """Read a file to its end, and find the rows that a model cannot be asked about.
-
-    Parameters
-    ----------
-    strict
-        Whether one such row is enough to refuse the file.
-    may_be_none
-        Whether it is not refused though no row is left.
-
-    Raises
-    ------
-    RequestError
-        If a column is missing or unknown. If, with `strict`, a row breaks the contract: a cell is not of its type, a value is
-        missing, or it has another number of fields than the header; without it, if no row is left, unless there may be none. It names
-        the first rows.
-    """
+    """Read a file to its end, and find the rows that a model cannot be asked about."""
     state = handed.state
     columns = _columns(handed, package)
     found = _Found()

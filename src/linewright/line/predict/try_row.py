@@ -215,11 +215,6 @@ def try_row(factory: Factory, line: str, row: Mapping[str, Any]) -> Tried:
     """Answer one row by the champion of a line, say why, and find what would change the answer.
 
     Nothing is logged. Numbers and booleans may be written as text, as a form has them.
-
-    Raises
-    ------
-    RequestError
-        If the row does not fit; it names the column.
     """
     served = _served(factory, line)
     # When the row happened says in which part of a dataset it will be; of one that is not logged nobody asks.

@@ -57,11 +57,6 @@ def with_views(factory: Factory, line: str, handed: Handed, package: Package) ->
     """Return the rows of a file with the columns of views that the model reads and the file has not.
 
     The views are computed as the model has learned them, from what their sources hold now. Without a column of the time, of now.
-
-    Raises
-    ------
-    NotFound, SpecError, RequestError
-        If a view is gone, or its source cannot be read.
     """
     made = [
         column.name

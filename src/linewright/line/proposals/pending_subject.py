@@ -20,13 +20,7 @@ def keep_subject(factory: Factory, proposal: str, subject: str) -> None:
 
 
 def take_subject(factory: Factory, proposal: str) -> str:
-    """Return who is to be forgotten, and keep it no longer.
-
-    Raises
-    ------
-    NotFound
-        If it is kept no longer: a backup does not have it.
-    """
+    """Return who is to be forgotten, and keep it no longer."""
     path = _path(factory, proposal)
     try:
         subject = path.read_bytes().decode("utf-8", "surrogatepass")

@@ -14,11 +14,6 @@ def propose_promotion(
 
     Its authors are the members who started the runs that made it, and who asks. A run that a schedule or the monitors started is
     nobody's.
-
-    Parameters
-    ----------
-    asker
-        Name of the member who asks; empty for a run, which asks by itself.
     """
     runs = runs_behind(factory.metadata, change.line, change.package)
     authors = {asker, *(one.member for one in runs)}

@@ -96,13 +96,7 @@ def propose(
     because: str,
     authors: Iterable[str],
 ) -> Look:
-    """Make a proposal, or return an equal one that may still be applied.
-
-    Parameters
-    ----------
-    authors
-        Members whose change it is; an empty name is nobody's.
-    """
+    """Make a proposal, or return an equal one that may still be applied."""
     with one_at_a_time(factory):
         digest = factory.metadata.keep(change)
         under = preconditions_of(factory, change)
@@ -138,13 +132,7 @@ def all_of(factory: Factory, line: str | None = None) -> list[ChangeProposed]:
 
 
 def find_proposal(factory: Factory, proposal: str, *, permission: str) -> ChangeProposed:
-    """Return a proposal by its id.
-
-    Raises
-    ------
-    NotFound
-        If there is none, or the identity lacks the permission on its line.
-    """
+    """Return a proposal by its id."""
     found = next((one for one in all_of(factory) if one.id == proposal), None)
     if found is None or not factory.may(permission, found.line):
         raise NotFound(

@@ -144,26 +144,7 @@ class Rebuilding(msgspec.Struct, frozen=True, kw_only=True):
 def rebuild(
     factory: Factory, version: Version, *, workers: int, scratch: Path, report: Callable[[Progress], None]
 ) -> Rebuilding:
-    """Compute a registered model again, in this process, and compare.
-
-    Parameters
-    ----------
-    factory
-        Nothing in it is changed.
-    version
-        The model.
-    workers
-        Fits that may go on at a time.
-    scratch
-        Folder for files that may be removed afterwards.
-    report
-        Told of each step forward.
-
-    Raises
-    ------
-    LinewrightError
-        If something that the model rests on is missing or has changed; or whatever a step raised.
-    """
+    """Compute a registered model again, in this process, and compare."""
     report(Progress(step="verify", says="checking the bytes that the model rests on"))
     require_whole(factory, version)
     evidence = evidence_of(factory, version)
@@ -175,13 +156,7 @@ def rebuild(
 
 
 def require_whole(factory: Factory, version: Version) -> None:
-    """Require that everything that a model rests on is there and is what it was.
-
-    Raises
-    ------
-    LinewrightError
-        Of the class that the worst problem has; all of them are in its details.
-    """
+    """Require that everything that a model rests on is there and is what it was."""
     name = f"{version.line}@{version.version}"
     _require_kept(factory, version, name)
     problems = verify_model(factory, version).problems

@@ -28,19 +28,7 @@ CHUNKS = "chunk:"
 
 
 class Afresh(Factory):
-    """A factory as it was before a model was computed.
-
-    Parameters
-    ----------
-    factory
-        The one whose record, logs and datasets are read; nothing in it is changed.
-    hidden
-        Digests of results and blobs that are not found until they are computed here.
-    workers
-        Fits that may go on at a time.
-    report
-        Called with each step forward.
-    """
+    """A factory as it was before a model was computed."""
 
     def __init__(
         self,

@@ -22,18 +22,6 @@ _DIGITS = 16
 def numerics(*, fits: bool = True) -> dict[str, str]:
     """Compute what the bits depend on, and return a digest of each outcome, by name.
 
-    Parameters
-    ----------
-    fits
-        Whether to fit a model too, for which LightGBM is loaded.
-
-    Returns
-    -------
-    dict
-        16 hex digits of the SHA-256 of the bytes that each computation gave: ``exp``, ``log``, ``sum``, ``dot``, ``solve``
-        (float64, numpy, one thread) and ``lightgbm`` (the text of a small fitted model). Equal on equal machines with equal
-        libraries, in any process; about 20 ms.
-
     Examples
     --------
     >>> numerics() == numerics()

@@ -30,24 +30,7 @@ _HINT = "allow more, or rebuild on a machine that is larger or less busy"
 def rebuild_apart(
     factory: Factory, version: Version, *, workers: int, max_seconds: float | None, max_memory: int | None
 ) -> Rebuilding:
-    """Compute a registered model again in a fresh process, compare, and record the event. Nothing else is changed.
-
-    Parameters
-    ----------
-    version
-        The model.
-    workers
-        Fits that may go on at a time.
-    max_seconds, max_memory
-        Most that the process may take, in seconds and in bytes of data (`engine.child.Child`); `None` means no limit.
-
-    Raises
-    ------
-    Terminal
-        If a limit was reached, or the process was ended from outside; nothing is recorded then.
-    LinewrightError
-        Whatever kept the model from being computed again.
-    """
+    """Compute a registered model again in a fresh process, compare, and record the event. Nothing else is changed."""
     name = f"{version.line}@{version.version}"
     until = None if max_seconds is None else time.monotonic() + max_seconds
 

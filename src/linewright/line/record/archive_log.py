@@ -41,16 +41,6 @@ def seal_next(factory: Factory, line: str) -> Sealed | None:
 
     It may be when its writer has closed it or is gone, when it is large or old enough, and when every byte of it is a record
     that the index of the labels has. A segment with damage, a torn end too, stays the file that it is: it is told from there.
-
-    Returns
-    -------
-    Sealed or None
-        `None` where there is none, and while another process makes checkpoints or takes something out of the log.
-
-    Raises
-    ------
-    Corrupt
-        If a segment has changed since its records were counted, and no other may be sealed.
     """
     due = [path for path in _due(factory.log_of(line)) if not is_being_written(path)]
     lock = ProcessLock(factory.log_lock)

@@ -28,13 +28,7 @@ ALL: frozenset[Part] = frozenset({"file", "record", "labels", "outage", "views"}
 
 
 class Changes:
-    """Tells which lines were written about. Not safe to use from several threads.
-
-    Parameters
-    ----------
-    factory
-        Whose lines.
-    """
+    """Tells which lines were written about. Not safe to use from several threads."""
 
     def __init__(self, factory: Factory) -> None:
         self._factory = factory
@@ -57,13 +51,6 @@ class Changes:
 
         So it is too where the clock was set back, since what waits for a time then waits for another one. A line whose outage lasts
         is told of each time. A file that has just changed is told of for `YOUNG_S` seconds.
-
-        Raises
-        ------
-        LinewrightError
-            If the record cannot be read.
-        OSError
-            If a folder cannot be read.
         """
         factory, before, now = self._factory, self._now, self._factory.now()
         now_s = datetime.fromisoformat(now_utc()).timestamp()
@@ -95,16 +82,7 @@ class Changes:
 
 
 class _Files:
-    """The files of a folder with one ending, each about one line.
-
-    Parameters
-    ----------
-    listed
-        Lists the folder again where it has changed, in which each write makes a file and takes it away, as SQLite does with its
-        journal (default: it is always listed, since a file may be written in place).
-    lines_of
-        Returns the lines that a file is about, by its name without the ending and its stamp.
-    """
+    """The files of a folder with one ending, each about one line."""
 
     def __init__(
         self,

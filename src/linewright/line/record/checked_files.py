@@ -38,11 +38,6 @@ class CheckedFiles:
     """Says what is wrong with line files, and remembers in the state of the factory which were right, by their stamps.
 
     It remembers what files of labels said as well.
-
-    Parameters
-    ----------
-    factory
-        Whose lines.
     """
 
     def __init__(self, factory: Factory) -> None:

@@ -48,11 +48,6 @@ def checkpoint(factory: Factory, line: str) -> Checkpointed | None:
     its beginning, and of all else what is new. It may be called at any time, by any process.
 
     Where another process makes one, or removes something, `None` too: it would enter what is no more.
-
-    Raises
-    ------
-    Corrupt
-        If a segment is not what it was at the last checkpoint; what is right is entered before.
     """
     lock = ProcessLock(factory.log_lock)
     if forgotten_of(factory, line).undone or not lock.acquire():
@@ -149,13 +144,7 @@ def _checkpoint(factory: Factory, line: str) -> Checkpointed | None:
 def checkpoint_all(
     factory: Factory, *, is_stopped: Callable[[], bool] = never
 ) -> tuple[Head, list[LinewrightError]]:
-    """Make a checkpoint of every line, and keep the head of the record beside it.
-
-    Returns
-    -------
-    tuple
-        The head, and what kept lines from theirs.
-    """
+    """Make a checkpoint of every line, and keep the head of the record beside it."""
     trouble: list[LinewrightError] = []
     for line in sorted({*factory.metadata.lines(), *factory.logged()}):
         if is_stopped():
@@ -187,13 +176,7 @@ def head_in_words(head: Head) -> str:
 
 
 def keep_head(factory: Factory) -> None:
-    """Keep the head of the record in a file beside it, so that an older copy of the record is known as one.
-
-    Raises
-    ------
-    Corrupt
-        If the record does not contain the head that was kept before, which stays then.
-    """
+    """Keep the head of the record in a file beside it, so that an older copy of the record is known as one."""
     head, path, before = factory.metadata.head(), factory.state / HEAD_FILE, kept_head(factory)
     if before is not None and factory.metadata.head_after(before.entries) != before.digest:
         raise Corrupt(
@@ -207,13 +190,7 @@ def keep_head(factory: Factory) -> None:
 
 
 def kept_head(factory: Factory) -> Head | None:
-    """Return the head that was kept last; `None` where none was.
-
-    Raises
-    ------
-    Corrupt
-        If the file is none of ours.
-    """
+    """Return the head that was kept last; `None` where none was."""
     path = factory.state / HEAD_FILE
     try:
         kept = decoder(_Kept).decode(path.read_bytes())

@@ -35,17 +35,6 @@ def costs_of(
     """Return what a line has cost: its runs that ended, and the labels that feedback accepted, in a period.
 
     Of many lines ask `factory.at_once(lines)`, so that the record is read once.
-
-    Parameters
-    ----------
-    since, until
-        Instants: from `since` on (default: from the beginning), and before `until` (default: up to now). A run counts when it ended, a
-        label when it came first.
-
-    Returns
-    -------
-    Costs or None
-        `None` where ``factory.yaml`` names no costs.
     """
     prices = declared_costs(factory)
     if prices is None:

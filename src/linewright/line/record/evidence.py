@@ -122,13 +122,7 @@ def accepted_of(factory: Factory, line: str, run: str) -> Accepted:
 
 
 def find_result(factory: Factory, prefix: str, kind: type[R]) -> tuple[str, R]:
-    """Return the one result of a kind whose digest starts with `prefix`.
-
-    Raises
-    ------
-    NotFound
-        If there is none, or more than one.
-    """
+    """Return the one result of a kind whose digest starts with `prefix`."""
     word = kind.__struct_config__.tag
     found = [digest for digest, name in factory.metadata.find(prefix) if name == word]
     if len(found) != 1:
@@ -151,14 +145,7 @@ class Claim:
 
 
 def explain(factory: Factory, name: str) -> Claim:
-    """Follow a model or an evidence id to everything that it rests on.
-
-    Parameters
-    ----------
-    name
-        LINE@VERSION (its newest certificate, else its package), LINE for its champion, or the beginning of a digest or of an
-        alert's id.
-    """
+    """Follow a model or an evidence id to everything that it rests on."""
     if "@" in name or name in factory.names():
         version = find_model(factory, name)
         evidence = evidence_of(factory, version)

@@ -15,13 +15,7 @@ from linewright.release.facts import Promoted, Refused
 
 
 def is_of(factory: Factory, digest: str, line: str) -> bool:
-    """Return whether a line has a result: it names the line, or a model, a run or a certificate of the line rests on it.
-
-    Parameters
-    ----------
-    digest
-        The whole of it, of a result that there is.
-    """
+    """Return whether a line has a result: it names the line, or a model, a run or a certificate of the line rests on it."""
     body = msgspec.json.decode(factory.metadata.body(digest))
     spec: Any = body.get("spec") if body["kind"] == "declared" else body
     if isinstance(spec, dict) and "line" in spec:

@@ -114,14 +114,7 @@ def features_of(encoder: Encoder, column: str) -> tuple[str, ...]:
 
 
 def column_lineage(factory: Factory, name: str) -> ColumnLineage | None:
-    """Return what is made of a column, and of what it is made, in the lines that who asks may see; `None` if none of them has read it.
-
-    Parameters
-    ----------
-    name
-        SOURCE.COLUMN: a source of a line file, or a feature view for its source; sources of other lines that read the same count too.
-        VIEW.COLUMN and LINE.COLUMN: a column that the feature view computes, or one of the line's table.
-    """
+    """Return what is made of a column, and of what it is made, in the lines that who asks may see; `None` if none of them has read it."""
     named = list(_sources(factory))
     tables = _tables(factory, named)
     for first, column in _parts(name):

@@ -44,13 +44,7 @@ class Found:
 
 
 def look_up(factory: Factory, name: str, *, line: str | None = None) -> Found | None:
-    """Return what an id stands for: a model, a prediction, a run, a result or an alert by the beginning of its id, stored bytes, or a column of a source.
-
-    Parameters
-    ----------
-    line
-        The line among whose predictions to look first.
-    """
+    """Return what an id stands for: a model, a prediction, a run, a result or an alert by the beginning of its id, stored bytes, or a column of a source."""
     if "@" in name:
         return _model(factory, find_model(factory, name))
     # Ids of runs and predictions have one form, which no digest has. To look for a prediction takes longest: each line has its own.
@@ -102,13 +96,7 @@ def _happened(factory: Factory, version: Version) -> list[Event]:
 def find_prediction(
     factory: Factory, name: str, *, line: str | None = None
 ) -> tuple[Prediction, Truth | None] | None:
-    """Return the prediction of any line that has this id, with its label; `None` if no prediction has.
-
-    Parameters
-    ----------
-    line
-        The line to look at first.
-    """
+    """Return the prediction of any line that has this id, with its label; `None` if no prediction has."""
     lines = factory.metadata.lines()
     first = [line] if line in lines else []
     # Most predictions are in an index, and to look there takes a tenth of what it takes to bring an index up to date.

@@ -25,15 +25,7 @@ E = TypeVar("E", bound=Event)
 
 
 def find_model(factory: Factory, model: str) -> Version:
-    """Return the registered model named LINE@VERSION, LINE@champion or LINE@challenger; LINE alone is its champion.
-
-    Raises
-    ------
-    RequestError
-        If the text is not of that form.
-    NotFound
-        If there is no such model; the message names those there are.
-    """
+    """Return the registered model named LINE@VERSION, LINE@champion or LINE@challenger; LINE alone is its champion."""
     line, _, alias = model.partition("@")
     if alias in {"", *ALIASES}:
         model = _aliased(factory, line, alias or "champion")

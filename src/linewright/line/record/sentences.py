@@ -25,15 +25,7 @@ from linewright.watch.facts import RetrainProposal
 
 
 def with_sentences(metadata: Metadata, body: dict[str, Any]) -> dict[str, Any]:
-    """Return the body of a result with the sentences that people read of it.
-
-    Parameters
-    ----------
-    metadata
-        Where alerts are found that it names.
-    body
-        As the metadata store has it, with its ``kind``.
-    """
+    """Return the body of a result with the sentences that people read of it."""
     if body["kind"] == "retrain_proposal":
         return body | {"because": proposal_because(metadata, convert(body, RetrainProposal))}
     return body | _SENTENCES.get(body["kind"], lambda _: {})(body)

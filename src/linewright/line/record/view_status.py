@@ -159,15 +159,7 @@ def _may_name_views(path: Path) -> bool:
 
 
 def view_status(factory: Factory, view: ViewSpec, lines: Sequence[str]) -> ViewStatus:
-    """Return how a view stands.
-
-    Parameters
-    ----------
-    view
-        As its file has it now.
-    lines
-        Names of the lines that name it, as far as they are to be named.
-    """
+    """Return how a view stands."""
     read, failed = _read(factory, view, lines)
     served = {line: list(served_with(factory, view.view, line)) for line in lines}
     learned = [facts for models in served.values() for _, facts in models]

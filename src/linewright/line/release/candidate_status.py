@@ -27,13 +27,7 @@ def version_of(work: Work, package: str) -> int | None:
 
 
 def withheld(work: Work, certificate: Certificate, *, proposal: str | None = None) -> str | None:
-    """Say why a candidate with a passing certificate is not promoted by itself; `None` if it is.
-
-    Parameters
-    ----------
-    proposal
-        Id of the proposal to promote it, if it was just made (default: it is looked for).
-    """
+    """Say why a candidate with a passing certificate is not promoted by itself; `None` if it is."""
     if taken_back := _served_before(work, certificate.package):
         return taken_back
     if (ring := waits_for_ring(work, certificate)) is not None:
@@ -137,13 +131,7 @@ def _told(work: Work) -> str | None:
 
 
 def require_champion(factory: Factory, line: str) -> None:
-    """Require that all bytes of the model that serves are what they were.
-
-    Raises
-    ------
-    Corrupt, NotFound
-        If bytes have changed or are missing.
-    """
+    """Require that all bytes of the model that serves are what they were."""
     if factory.metadata.pointer(line).champion is None:
         return
     champion = find_model(factory, line)

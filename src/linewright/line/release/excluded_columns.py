@@ -31,15 +31,7 @@ def barred_in(package: Package, spec: LineSpec) -> tuple[str, ...]:
 def reads_barred(
     factory: Factory, line: str, digest: str, spec: LineSpec | None = None
 ) -> BarredReads | None:
-    """Return which barred columns a registered model reads; `None` where it reads none.
-
-    Parameters
-    ----------
-    digest
-        Of the package of a registered model of the line.
-    spec
-        The line file that bars them (default: as it is now; where it is broken or gone, as it was accepted last).
-    """
+    """Return which barred columns a registered model reads; `None` where it reads none."""
     spec = spec or _newest(factory, line)
     barred = barred_in(factory.metadata.get(digest, Package), spec) if spec else ()
     if not barred or spec is None:

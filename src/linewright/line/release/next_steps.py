@@ -32,17 +32,7 @@ def ways_out(factory: Factory, line: str) -> tuple[str, ...]:
 def after_run(
     factory: Factory, certificate: Certificate, candidate: str, *, serves: bool, approving: str | None
 ) -> tuple[str, ...]:
-    """Return the commands of which one is fitting after a run.
-
-    Parameters
-    ----------
-    certificate, candidate
-        What the run ended with: the newest certificate, and LINE@VERSION.
-    serves
-        Whether the candidate is the champion.
-    approving
-        The command, without its first word, that approves it, if it passed its gates and waits for that; else `None`.
-    """
+    """Return the commands of which one is fitting after a run."""
     line = candidate.partition("@")[0]
     if not serves:
         ways = (f"linewright {approving or f'card {candidate}'}",)

@@ -43,20 +43,7 @@ def value_lists(
     run: str | None = None,
     after: Mapping[str, int] | None = None,
 ) -> ListsValued | None:
-    """Value the lists of a model, and record it.
-
-    Parameters
-    ----------
-    run
-        The run that made the model, if one did just now.
-    after
-        Place of the prediction log behind which to look (default: where the first list may be of which the model has learned nothing).
-
-    Returns
-    -------
-    ListsValued or None
-        `None` if the line does not explore, if no list of which the model has learned nothing has a label, or if a window has nothing new.
-    """
+    """Value the lists of a model, and record it."""
     if spec.recommend is None or not spec.recommend.explore:
         return None
     metadata = factory.metadata

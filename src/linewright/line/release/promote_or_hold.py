@@ -30,13 +30,7 @@ MOST_SEEN = 50
 
 
 def release(work: Work, run: str) -> bool:
-    """Give the candidate its number, then promote it, begin to try it or record why not; twice is once.
-
-    Returns
-    -------
-    bool
-        Whether the candidate is the champion now.
-    """
+    """Give the candidate its number, then promote it, begin to try it or record why not; twice is once."""
     context, line, certificate = work.factory.context, work.spec.line, work.certificate
     now = context.now()
     model = work.metadata.register(

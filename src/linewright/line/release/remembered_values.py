@@ -61,11 +61,6 @@ def remember_values(factory: Factory, spec: LineSpec) -> SeriesRead | None:
     """Have endpoints know newer values of requests, or no longer if the line does not say so; return the event if that is news.
 
     It may be called at any time, again and again, and be killed: what was read is recorded with the place up to which it was.
-
-    Raises
-    ------
-    SpecError
-        If there are more values than an endpoint keeps.
     """
     newest = None if spec.forecast is None else newest_of(factory, spec.line, SeriesRead)
     run = series_of_run(factory.metadata, spec.line)
@@ -90,13 +85,7 @@ def remember_values(factory: Factory, spec: LineSpec) -> SeriesRead | None:
 
 
 def keep_remembered(factory: Factory, spec: LineSpec) -> SeriesRead | None:
-    """Put what is remembered behind the values that a run has just read; return the event if that is news. The log is not read.
-
-    Raises
-    ------
-    SpecError
-        As `remember_values` does.
-    """
+    """Put what is remembered behind the values that a run has just read; return the event if that is news. The log is not read."""
     newest, before = newest_of(factory, spec.line, SeriesRead), _last(factory, spec.line)
     if not remembers(spec) or newest is None or newest.base is not None or before is None:
         return None
@@ -400,13 +389,7 @@ class _NewerValues:
             newer.times = {step: time for step, time in newer.times.items() if step > oldest}
 
     def to_publish(self) -> NewestValues | None:
-        """Return the newer values, to be put behind those of the run; `None` if there are none.
-
-        Raises
-        ------
-        SpecError
-            If both together are more than an endpoint keeps.
-        """
+        """Return the newer values, to be put behind those of the run; `None` if there are none."""
         series = [found for place, one in sorted(self.newer.items()) if (found := self._series(place, one))]
         if not series:
             return None

@@ -105,13 +105,6 @@ def ring_wait(factory: Factory, spec: LineSpec, package: str) -> RingWait | None
     What changes at its site by this candidate must serve at each site of the rings before as the file says it there, and must have served
     there for as long as a trial or `release.bake` takes, without a halt or an open alert about its quality. If the file changed nothing since
     the champion was made, as in a retraining with newer rows, nothing waits.
-
-    Parameters
-    ----------
-    spec
-        What the line's file said when the candidate was made.
-    package
-        Digest of the candidate.
     """
     if not spec.release.rings:
         return None

@@ -46,24 +46,7 @@ def begin_trial(
     because: str = "",
     proposal: str | None = None,
 ) -> Deployed:
-    """Let a certified candidate be tried as its line file says, in place of an older one that is.
-
-    Parameters
-    ----------
-    digest
-        Of the certificate.
-    run
-        The run that registered it.
-    because
-        Why, for the record (default: what the certificate says).
-    proposal
-        The approved proposal that this applies.
-
-    Raises
-    ------
-    Conflict
-        If someone else moved the line since the certificate was made.
-    """
+    """Let a certified candidate be tried as its line file says, in place of an older one that is."""
     line, context = spec.line, factory.context
     rollout = _rollout_of(spec)
     share = {"canary": (spec.release.steps or (1.0,))[0], "shadow": 0.0, "blue-green": 1.0}[rollout]
@@ -126,20 +109,6 @@ def step_early(factory: Factory, spec: LineSpec, *, because: str) -> Deployed | 
     """Let the candidate that is tried take its next step before its time, as a person asks; all else that a step asks for stays.
 
     The bounds of a trial hold at all times, so that a look more errs no more often. What a step shows is only less.
-
-    Parameters
-    ----------
-    because
-        What the person says, for the record; what the trial showed by now follows it.
-
-    Raises
-    ------
-    RequestError
-        If no candidate is tried.
-    GateRefused
-        If the endpoint has trouble with the candidate, its answers are significantly worse, or it has given none yet.
-    Conflict
-        If someone else moved the line meanwhile.
     """
     line, canary = spec.line, canary_of(factory.metadata, spec.line)
     if canary is None:

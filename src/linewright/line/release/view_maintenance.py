@@ -23,13 +23,7 @@ def views_served(factory: Factory, line: str) -> tuple[ViewFacts, ...]:
 
 
 def refresh_records(factory: Factory, line: str) -> str | None:
-    """Write what is known of the views of a line if it is time; return when it is time again, UTC, or `None`.
-
-    Raises
-    ------
-    LinewrightError
-        If a view cannot be written, see `line.views.write_records.write_view`.
-    """
+    """Write what is known of the views of a line if it is time; return when it is time again, UTC, or `None`."""
     views = views_served(factory, line)
     if not views:
         return None
@@ -78,18 +72,7 @@ def tend_records(factory: Factory, line: str) -> Alerted | Cleared | None:
 
 
 def audit_served_features(factory: Factory, line: str) -> tuple[Alerted | Cleared | None, str | None]:
-    """Compute features of the newest logged rows again, alert if one differs, or end that alert.
-
-    Returns
-    -------
-    news, due
-        What was recorded, and when to look again, UTC; `None` for a line without views.
-
-    Raises
-    ------
-    LinewrightError
-        If a source cannot be read.
-    """
+    """Compute features of the newest logged rows again, alert if one differs, or end that alert."""
     if not views_served(factory, line):
         return None, None
     audited: FeatureAudit = import_module("linewright.line.audit.feature_views").audit_views(

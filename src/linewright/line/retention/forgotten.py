@@ -97,13 +97,7 @@ class Forgetting(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def forgotten_of(factory: Factory, line: str) -> Forgetting:
-    """Return whom a line has forgotten.
-
-    Raises
-    ------
-    Corrupt
-        If the list is none of ours: without it they would come back.
-    """
+    """Return whom a line has forgotten."""
     path = _path(factory, line)
     try:
         return decoder(Forgetting).decode(path.read_bytes())
@@ -118,15 +112,7 @@ def forgotten_of(factory: Factory, line: str) -> Forgetting:
 
 
 def spec_of(factory: Factory, line: str) -> LineSpec:
-    """Return what the file of a line says; of a line without a file, what that of its last run said.
-
-    Raises
-    ------
-    NotFound
-        If it has neither a file nor a run.
-    SpecError
-        If the file is wrong.
-    """
+    """Return what the file of a line says; of a line without a file, what that of its last run said."""
     try:
         return factory.line(line)
     except NotFound:
@@ -150,13 +136,7 @@ def lines_with_removals(factory: Factory) -> list[str]:
 def begin(
     factory: Factory, line: str, subject: str, comments: Collection[str] = ()
 ) -> tuple[Forgetting, Subject]:
-    """Put a value on the list, to be removed, and return both; it is on the disk then.
-
-    Parameters
-    ----------
-    comments
-        Digests of the words of comments that name it.
-    """
+    """Put a value on the list, to be removed, and return both; it is on the disk then."""
     known = _with_key(factory, line)
     found = Subject(
         hash=known.hash_of(spell(subject) or subject), at=factory.now(), comments=tuple(sorted(comments))

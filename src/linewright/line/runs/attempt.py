@@ -37,15 +37,7 @@ def as_it_is(_factory: Factory) -> None:
 
 
 def main(root: str, word: str, *, prepare: Callable[[Factory], None] = as_it_is) -> NoReturn:
-    """Carry out one attempt, and end with whoever started it.
-
-    Parameters
-    ----------
-    root, word
-        Folder of the factory, and the word for `engine.child.parent`.
-    prepare
-        Called with the opened factory, so that tests can put faults into it.
-    """
+    """Carry out one attempt, and end with whoever started it."""
     channel = parent(word)
 
     def report(progress: Progress) -> None:

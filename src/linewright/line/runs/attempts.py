@@ -70,15 +70,6 @@ class Children:
     """Starts the processes that carry out runs.
 
     One thread starts all of them and lives as long as this: the kernel ends a child together with the thread that started it.
-
-    Parameters
-    ----------
-    factory
-        Whose runs they carry out.
-    limits
-        What each may take.
-    program
-        Module and first arguments of each.
     """
 
     def __init__(self, factory: Factory, limits: RunLimits, program: Sequence[str] = PROGRAM) -> None:
@@ -158,17 +149,7 @@ class Children:
 
 
 class Attempts:
-    """The workflows of a factory, each run in a child process, several lines at a time.
-
-    Parameters
-    ----------
-    factory
-        Whose runs they are.
-    program
-        Module and first arguments of what carries out an attempt.
-    of_all_lines
-        Whether runs of many lines come, side by side: then news name their line, and a process for the next run is started after each.
-    """
+    """The workflows of a factory, each run in a child process, several lines at a time."""
 
     def __init__(
         self, factory: Factory, program: Sequence[str] = PROGRAM, *, of_all_lines: bool = False
@@ -187,15 +168,7 @@ class Attempts:
         return {WORKFLOW: self._run_line}
 
     def plan(self, spec: LineSpec, *, as_of: str | None) -> Plan:
-        """Make the plan of a line in a child: it reads sources, and has their databases carry out queries.
-
-        Raises
-        ------
-        Terminal
-            If the child ended.
-        LinewrightError
-            As `line.runs.plan.plan_run` does.
-        """
+        """Make the plan of a line in a child: it reads sources, and has their databases carry out queries."""
         return self._ask("plan", spec, Plan, as_of=as_of)
 
     def result(self, spec: LineSpec, *, run: str, did: Sequence[str]) -> RunResult:
@@ -381,13 +354,7 @@ class _Run:
         forget_cancellation(self._factory, self._run)
 
     def look(self, waited: float = 0.0) -> None:
-        """Stop where the process ends or the run was cancelled, and let others begin where nothing was heard for long.
-
-        Raises
-        ------
-        Interrupted
-            If this process ends.
-        """
+        """Stop where the process ends or the run was cancelled, and let others begin where nothing was heard for long."""
         if self._stopped.is_set():
             raise Interrupted
         if self._at not in _TOO_LATE and (asked := cancellation_of(self._factory, self._run)) is not None:
@@ -487,13 +454,7 @@ class _Run:
             raise over.error from None
 
     def _note(self, end: End) -> None:
-        """Record how a child ended.
-
-        Raises
-        ------
-        _Over
-            If that was the last attempt.
-        """
+        """Record how a child ended."""
         context = self._factory.context
         before = context.metadata.events(AttemptEnded, line=self._line)
         attempt = 1 + sum(one.run == self._run and one.step == self._at for one in before)

@@ -21,13 +21,7 @@ class Cancellation(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def ask_to_cancel(factory: Factory, run: str, because: str) -> None:
-    """Leave word that a run is to be cancelled.
-
-    Raises
-    ------
-    RequestError
-        If `run` is no id of a run.
-    """
+    """Leave word that a run is to be cancelled."""
     path = _path(factory, run)
     path.parent.mkdir(exist_ok=True)
     draft = path.with_name(f".{path.name}.{os.getpid()}")
@@ -54,13 +48,7 @@ def forget_cancellation(factory: Factory, run: str) -> None:
 
 
 def require_id(run: str) -> None:
-    """Require that `run` has the form of a run's id.
-
-    Raises
-    ------
-    RequestError
-        If it has not.
-    """
+    """Require that `run` has the form of a run's id."""
     if not _RUN.fullmatch(run):
         raise RequestError(
             "not the id of a run", found=run[:100], allowed="a UUID, as `linewright runs` lists it"

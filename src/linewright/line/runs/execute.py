@@ -53,24 +53,6 @@ def execute(
 
     On SQLite a factory has one executor, which holds a lock. Where another process holds it (`up`, say), the run is
     put into its queue and followed.
-
-    Parameters
-    ----------
-    plan
-        Digest of the plan to carry out (default: whatever the plan is now).
-    as_of
-        Retrain with what was known at this instant (default: at the line's last retraining).
-    observe
-        Told of each step that really runs.
-    program
-        Module and first arguments of what carries out an attempt.
-
-    Raises
-    ------
-    Transient
-        If `plan` is no longer what a run would do.
-    LinewrightError
-        Whatever a step raised.
     """
     lock = ProcessLock(factory.state / "executor.lock")
     while (client := _client(factory, lock)) is not None:
@@ -108,18 +90,6 @@ def cancel_run(factory: Factory, run: str, because: str) -> dict[str, Any]:
     """Cancel a run, and wait for up to `_CANCEL_S` seconds until that is recorded.
 
     Where no process carries out the runs of the factory, it is recorded here.
-
-    Returns
-    -------
-    dict
-        ``run``, ``line``, ``state`` and ``promoted``, see `operations.run.Cancelled`.
-
-    Raises
-    ------
-    RequestError
-        If `run` is no id.
-    NotFound
-        If no such run was accepted.
     """
     require_id(run)
     accepted = factory.metadata.newest_with(Accepted, "run", run)
@@ -186,17 +156,7 @@ def open_executor(
     only: str | None = None,
     attempts: Attempts | None = None,
 ) -> "Generator[DurableEngine]":
-    """Open the factory's executor; the caller holds its lock.
-
-    Parameters
-    ----------
-    observe
-        Told of each step that really runs.
-    only
-        The one line whose runs it carries out (default: all); what was interrupted of others is left to whoever comes for it.
-    attempts
-        What carries the runs out, closed by the caller (default: its own).
-    """
+    """Open the factory's executor; the caller holds its lock."""
     from linewright.engine.durable import DurableEngine  # noqa: PLC0415 -- DBOS takes most of a second to import
 
     file = factory.state / "engine.sqlite"
@@ -247,13 +207,7 @@ def execute_inline(
 
 
 def start(factory: Factory, line: str, engine: Engine, *, as_of: str, proposal: str) -> str | None:
-    """Start the run that answers a proposal, on the engine of this process; return its id.
-
-    Returns
-    -------
-    str or None
-        `None` where nothing would change.
-    """
+    """Start the run that answers a proposal, on the engine of this process; return its id."""
     spec = factory.line(line)
     plan = _asked(factory).plan(spec, as_of=as_of)
     if not plan.changes:

@@ -43,20 +43,7 @@ def result_of(
     did: tuple[str, ...],
     did_before: tuple[str, ...] | None = None,
 ) -> RunResult:
-    """Return what there is for a line whose plan is empty.
-
-    Parameters
-    ----------
-    run, did
-        The run that computed it, and which steps that run computed.
-    did_before
-        Of a resumed run: those of `did` that were computed before its interruption.
-
-    Raises
-    ------
-    NotFound
-        If a step has not run yet.
-    """
+    """Return what there is for a line whose plan is empty."""
     # What others have written to a source since the run read it is for the next run.
     read = factory.metadata.last_inputs(spec.line, "ingest")
     live = {
@@ -83,18 +70,7 @@ def found(
     did: tuple[str, ...] = (),
     did_before: tuple[str, ...] = (),
 ) -> RunResult:
-    """Return what there is already, once its champion is found whole and its newest rows are found fresh.
-
-    Parameters
-    ----------
-    run, did, did_before
-        Of a run that was resumed before; else that of the last run is returned.
-
-    Raises
-    ------
-    LinewrightError
-        If the champion is not whole, or its rows are not fresh.
-    """
+    """Return what there is already, once its champion is found whole and its newest rows are found fresh."""
     require_champion(factory, spec.line)
     if spec.contract.fresh:
         from linewright.line.check.dataset_checks import require_fresh  # noqa: PLC0415 -- it reads rows, and polars takes a while to import

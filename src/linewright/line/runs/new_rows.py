@@ -17,22 +17,7 @@ from linewright.model.facts import Certificate
 
 
 def learned_since(work: Work, run: str, *, trained: bool) -> Learned | None:
-    """Compare the rows of a retraining with those of the run before it.
-
-    Parameters
-    ----------
-    work
-        A finished retraining.
-    run
-        Its id.
-    trained
-        Whether it computed a model; else the one of an earlier run was found again.
-
-    Returns
-    -------
-    Learned or None
-        `None` where no earlier run kept rows.
-    """
+    """Compare the rows of a retraining with those of the run before it."""
     finished = work.metadata.events(Finished, line=work.spec.line, newest_first=True)
     at = next((number for number, one in enumerate(finished) if one.run == run), -1)
     for one in finished[at + 1 :]:

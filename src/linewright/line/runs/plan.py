@@ -52,20 +52,7 @@ class Standing:
 def begin(
     factory: Factory, spec: LineSpec, *, as_of: str | None = None, live: Mapping[str, str] | None = None
 ) -> Work:
-    """Look at the sources as they are now, and return the work that a run would do.
-
-    Parameters
-    ----------
-    as_of
-        For a retraining: the instant whose knowledge counts (default: that of the line's last retraining).
-    live
-        Fingerprints of sources that others may write to, by name as in `Work.sources`, instead of those of now.
-
-    Raises
-    ------
-    SpecError
-        If the line asks for a step that does not exist yet.
-    """
+    """Look at the sources as they are now, and return the work that a run would do."""
     refuse(unsupported(spec, factory.path_of(spec.line)))
     sources = {
         name: (live or {}).get(name) or _fingerprint(factory, name, source)
@@ -132,13 +119,7 @@ def survey(work: Work) -> tuple[list[Standing], Work]:
 
 
 def make_plan(factory: Factory, spec: LineSpec, *, as_of: str | None = None) -> Plan:
-    """Say what a run would do and why; nothing is run.
-
-    Returns
-    -------
-    Plan
-        Byte-stable: it holds digests and reasons, no time of its own. `changes` is empty right after a run on unchanged sources.
-    """
+    """Say what a run would do and why; nothing is run."""
     work = begin(factory, spec, as_of=as_of)
     standings, work = survey(work)
     if "ingest" in work.known:

@@ -127,20 +127,7 @@ def finish(
     findings: Sequence[Json] = (),
     usage: Usage | None = None,
 ) -> Json:
-    """Record the end of a run, unless it is recorded.
-
-    Parameters
-    ----------
-    known
-        Digest of what each step gave that is done.
-    usage
-        What all attempts took (default: what the record says of those that ended).
-
-    Raises
-    ------
-    NotEnded
-        If it cannot be recorded now.
-    """
+    """Record the end of a run, unless it is recorded."""
     context = factory.context
     end = Finished(
         at=context.now(),

@@ -82,15 +82,7 @@ class ShownLog(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RunLog:
-    """The log of one run, to write. Threads may use it at once.
-
-    Parameters
-    ----------
-    file
-        Made at the first line.
-    factory
-        Whose clock counts.
-    """
+    """The log of one run, to write. Threads may use it at once."""
 
     def __init__(self, file: Path, factory: Factory) -> None:
         self._file, self._now = file, factory.now

@@ -17,13 +17,6 @@ class RunMeter:
     """Adds what a process takes that is at work on a run to what the attempts before it took.
 
     The answers of steps say what was taken by then: so that is known too where nobody lived to record how an attempt ended.
-
-    Parameters
-    ----------
-    before
-        What earlier attempts took, as far as it is recorded.
-    read
-        Returns what the attempt at work has taken so far.
     """
 
     def __init__(self, before: Usage, read: Callable[[], Usage]) -> None:

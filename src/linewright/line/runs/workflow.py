@@ -53,17 +53,7 @@ def workflows(factory: Factory) -> Mapping[str, Workflow]:
 
 
 def run_line(factory: Factory, step: Step, asked: Json) -> Json:
-    """Walk the steps of a run.
-
-    Parameters
-    ----------
-    factory
-        Whose run it is.
-    step
-        Does each of them, see `engine.protocol.Step`.
-    asked
-        The request that `prepare` made.
-    """
+    """Walk the steps of a run."""
     request = cast("dict[str, Any]", asked)
     begun = convert(request.get("begun"), Begun | None)
     meter = RunMeter(convert(request.get("usage", {}), Usage), Meter(begun=begun).read)

@@ -25,13 +25,7 @@ from linewright.text.remote_url import is_remote
 
 
 def refuse_destination(factory: Factory, line: str, job: PredictSpec, began: str) -> None:
-    """Refuse a file that cannot hold answers, before any is made.
-
-    Raises
-    ------
-    RequestError
-        If the factory needs what is there, or no file can be there.
-    """
+    """Refuse a file that cannot hold answers, before any is made."""
     to = job.to
     if isinstance(to, FileDestination) and not is_remote(to.file):
         path = factory.root / described(to, line, began)
@@ -44,26 +38,14 @@ def refuse_destination(factory: Factory, line: str, job: PredictSpec, began: str
 
 
 def refuse_shared(factory: Factory, spec: LineSpec) -> None:
-    """Refuse a destination that other predictions have too, of this line or another.
-
-    Raises
-    ------
-    SpecError
-        If there is one; it names the other predictions.
-    """
+    """Refuse a destination that other predictions have too, of this line or another."""
     for name, job in spec.predict.items():
         for line, other, _ in _of_equal_place(factory, spec, name, job):
             raise _shared(spec, name, f"{line}: predict.{other}")
 
 
 def refuse_second(factory: Factory, spec: LineSpec, name: str) -> None:
-    """Refuse to predict if other predictions wrote to the same destination first; if none wrote yet, the first by name may.
-
-    Raises
-    ------
-    SpecError
-        If others did; it names them.
-    """
+    """Refuse to predict if other predictions wrote to the same destination first; if none wrote yet, the first by name may."""
 
     def rank(line: str, job: str, of: PredictSpec) -> tuple[str, str, str]:
         made = factory.metadata.events(PredictionsMade, line=line)
@@ -114,22 +96,7 @@ def _make_folder(folder: Path, rights: int) -> None:
 def write_answers(
     factory: Factory, line: str, undelivered: Undelivered, job: PredictSpec, where: str, *, is_again: bool
 ) -> str:
-    """Write the answers that are ready, and return their destination; empty if only rows that broke the contract were written.
-
-    Parameters
-    ----------
-    where
-        Place of the destination in the line file, for messages.
-    is_again
-        Whether they may have been written before; they are there once then too.
-
-    Raises
-    ------
-    SpecError, RequestError
-        If they cannot be written there.
-    Transient
-        If a server is not there, is slow or breaks off.
-    """
+    """Write the answers that are ready, and return their destination; empty if only rows that broke the contract were written."""
     run, to = undelivered.run(), job.to
     name = described(to, line, run.began)
     if isinstance(to, TableDestination):

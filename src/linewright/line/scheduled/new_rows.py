@@ -104,13 +104,7 @@ class NewRows(Source):
         self._passes[:] = [_Pass(np.concatenate(digests), np.concatenate(new), ragged)]
 
     def seen(self, broken: Sequence[int]) -> SeenRows:
-        """Return the rows that the source had when it was read last.
-
-        Parameters
-        ----------
-        broken
-            Numbers of the rows, among those that were given, that broke the contract; rows with another number of fields did too.
-        """
+        """Return the rows that the source had when it was read last."""
         last = self._last
         is_broken = np.zeros(len(last.digests), np.bool_)
         is_broken[last.new[list(broken)]] = True

@@ -60,21 +60,6 @@ def predict_job(factory: Factory, line: str, job: str, *, everything: bool = Fal
 
     A run that was interrupted after its answers were made is finished instead: they are logged, written and recorded, each
     once. An interruption before that leaves nothing.
-
-    Parameters
-    ----------
-    everything
-        Whether all rows count though the line file asks for new ones.
-
-    Raises
-    ------
-    NotFound
-        If nothing serves.
-    RequestError, SpecError
-        If the line has no such predictions, the rows cannot be read or predicted for, the answers not be written, or others write
-        to the same destination.
-    Transient
-        If a person halted the line, the same predictions are being made, or a server does not answer.
     """
     spec = factory.line(line)
     asked = _job(spec, job)

@@ -50,11 +50,6 @@ class ScheduledWork:
     """Threads that do what is due, until they are closed; what is being done is then given up.
 
     As many tasks work at a time as runs do; one without progress for some seconds is not counted, and the next one begins.
-
-    Parameters
-    ----------
-    open_factory
-        Opens the factory; called once something is due.
     """
 
     def __init__(self, open_factory: Callable[[], AbstractContextManager[Factory]]) -> None:
@@ -139,18 +134,7 @@ def _key(task: Task) -> tuple[str, str, str]:
 def do_in_child(
     factory: Factory, task: Task, *, is_stopped: Callable[[], bool], turn: Turn | None = None
 ) -> str:
-    """Do something in a child process, which has the limits of a run; return what became of it, in words.
-
-    Parameters
-    ----------
-    turn
-        Rests while it shows no progress.
-
-    Raises
-    ------
-    LinewrightError
-        If it failed, shows no progress for `task.idle_s` seconds and does not compute, or the child ended before it was done.
-    """
+    """Do something in a child process, which has the limits of a run; return what became of it, in words."""
 
     def gives_way() -> bool:
         return limits.gives_way(is_beside_endpoint=endpoint(factory.state) is not None)
@@ -193,13 +177,7 @@ def _not_done(task: Task, end: End) -> LinewrightError:
 
 
 def do_task(factory: Factory, line: str, what: str, name: str) -> str:
-    """Do something that is scheduled, note that it was done, and return what became of it in words.
-
-    Raises
-    ------
-    LinewrightError
-        If it failed.
-    """
+    """Do something that is scheduled, note that it was done, and return what became of it in words."""
     task = next(
         (one for one in tasks_of(factory, factory.line(line)) if (one.what, one.name) == (what, name)), None
     )

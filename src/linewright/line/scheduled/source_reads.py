@@ -25,20 +25,7 @@ class SourceRead(NamedTuple):
 
 
 def read_source(factory: Factory, line: str, source: str) -> SourceRead:
-    """Read the newer rows of a source of a line and keep them.
-
-    Parameters
-    ----------
-    source
-        Its name; of a feature view, ``view:NAME``.
-
-    Raises
-    ------
-    SpecError, RequestError
-        If the source is none that keeps its rows, or the query fails.
-    Transient
-        If its database is not there, is slow or breaks off; nothing is kept then.
-    """
+    """Read the newer rows of a source of a line and keep them."""
     (spec,) = history_sources(factory, line, source, of_views=True).values()
     name = source.removeprefix(VIEW)
     if name != source:

@@ -117,13 +117,7 @@ class Undelivered:
         self.draft.mkdir(parents=True)
 
     def finish(self, run: UndeliveredRun, seen: SeenRows | None) -> None:
-        """Have the draft be ready.
-
-        Parameters
-        ----------
-        seen
-            All rows of the source; `None` if nobody asks which are new.
-        """
+        """Have the draft be ready."""
         with explained(self.folder, "the folder of answers"):
             if seen is not None:
                 seen.save(self.draft / _SEEN)
@@ -194,13 +188,7 @@ class Undelivered:
 
 @contextmanager
 def held_undelivered(factory: Factory, line: str, job: str) -> Generator[Undelivered]:
-    """Hold the folder of predictions of one name.
-
-    Raises
-    ------
-    Transient
-        If another process makes them.
-    """
+    """Hold the folder of predictions of one name."""
     folder = line_path(factory.state / FOLDER, line) / f"{_PREDICT}{job}"
     folder.mkdir(parents=True, exist_ok=True)
     lock = ProcessLock(folder / "lock")
@@ -217,13 +205,7 @@ def held_undelivered(factory: Factory, line: str, job: str) -> Generator[Undeliv
 
 @contextmanager
 def held_all_undelivered(factory: Factory, spec: LineSpec) -> Generator[None]:
-    """Hold the folders of all predictions of a line.
-
-    Raises
-    ------
-    Transient
-        If another process makes some.
-    """
+    """Hold the folders of all predictions of a line."""
     known = line_path(factory.state / FOLDER, spec.line).glob(f"{_PREDICT}*/")
     with ExitStack() as held:
         for job in sorted({*spec.predict, *(folder.name.removeprefix(_PREDICT) for folder in known)}):

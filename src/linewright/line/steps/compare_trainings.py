@@ -37,17 +37,6 @@ def compare(
 ) -> Comparison:
     """Compare the scores of two trainings, row by row, or unit by unit.
 
-    Parameters
-    ----------
-    scores, other : float64 array, shape (n, classes) or (n,)
-        Out of fold; NaN for rows of no fold.
-    target : array, shape (n,)
-        Places of classes, or numbers.
-    units : array, shape (n,), optional
-        Of which unit each row is; rows of one unit are not independent.
-    weight : float64 array, shape (n,), at least 0, optional
-        How much each row counts (default: 1).
-
     Examples
     --------
     >>> compare(np.zeros(4), np.full(4, 0.9), np.array([1.0, 1.0, 0.9, 1.1])).is_other_better

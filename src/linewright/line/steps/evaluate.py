@@ -127,17 +127,7 @@ def ask_test_rows(
     others: Iterable[np.ndarray] = (),
     more_items: Sequence[str] = (),
 ) -> Asked:
-    """Ask a package about the test rows.
-
-    Parameters
-    ----------
-    amounts
-        What decisions on them are worth; what hangs on scores alone needs none.
-    others
-        Scores of a model that gets the same clusters.
-    more_items
-        What that model may list and the package may not.
-    """
+    """Ask a package about the test rows."""
     test, trained, rules = work.rows.test, work.trained, work.rules
     frame = work.rows.frame[test]
     names = trained.classes or (*trained.encoder.listed, *more_items)

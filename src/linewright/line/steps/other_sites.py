@@ -41,16 +41,6 @@ def peer_rows(work: Work, classes: tuple[str, ...], *, most: int, seed: int) -> 
 
     Rows without a label, rows of a class that the site does not have, and rows that it has itself are left out. These have the same key,
     if there is one, and the same features, but for those that the site has one value of.
-
-    Parameters
-    ----------
-    most
-        Of more rows a part is drawn.
-
-    Raises
-    ------
-    SpecError
-        If a site lacks a column, or has it as another type.
     """
     columns, label = work.features, work.spec.label.column
     names = [column.name for column in columns]

@@ -15,16 +15,6 @@ def value_account(
 
     Nothing is computed from the log: without days it costs one read of the record, and of all lines as much where the factory is
     `at_once`.
-
-    Parameters
-    ----------
-    since, until
-        First and last day of the answers, ISO 8601 dates, UTC (default: all).
-
-    Returns
-    -------
-    Account or None
-        `None` where no account was kept yet: the line says nothing of values, or nothing was answered, or `up` has not run for a day.
     """
     accounted = newest_of(factory, line, Accounted)
     if accounted is None or not accounted.totals:

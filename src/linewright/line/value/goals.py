@@ -70,13 +70,7 @@ class Goal(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def goals_of(factory: Factory) -> list[Goal]:
-    """Return how far each goal of ``factory.yaml`` is reached, in its order. Values are those of the accounts that were kept last.
-
-    Raises
-    ------
-    SpecError
-        If ``factory.yaml`` is wrong.
-    """
+    """Return how far each goal of ``factory.yaml`` is reached, in its order. Values are those of the accounts that were kept last."""
     file = factory.file()
     if not file.goals:
         return []
@@ -262,13 +256,7 @@ def _total(added: Sequence[_Added]) -> _Added:
 
 
 def strange_goals(factory: Factory) -> list[LinewrightError]:
-    """Return what is wrong with the goals of ``factory.yaml`` beyond its form, each with its place.
-
-    Raises
-    ------
-    SpecError
-        If its form is wrong.
-    """
+    """Return what is wrong with the goals of ``factory.yaml`` beyond its form, each with its place."""
     file = factory.file()
     known = _Lines(factory) if file.goals else None
     return [

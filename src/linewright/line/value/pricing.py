@@ -34,20 +34,7 @@ class _Mature:
 
 
 class Pricing:
-    """Prices logged answers, some at a time.
-
-    Parameters
-    ----------
-    factory
-        Its record has the packages that answered, and the champions.
-    line
-        Whose answers.
-    rule
-        What decisions are held against.
-    ripe
-        The last instant, UTC, of which answers count, since the delay of their labels has passed; `None` where no delay is declared:
-        then those count whose label is known.
-    """
+    """Prices logged answers, some at a time."""
 
     def __init__(self, factory: Factory, line: str, rule: Against, *, ripe: str | None) -> None:
         self._factory, self._rule, self._ripe = factory, rule, ripe
@@ -59,13 +46,7 @@ class Pricing:
     def add(
         self, some: Iterable[tuple[Logged, Truth | None]], tally_of: Callable[[str], DayTally | None]
     ) -> None:
-        """Add some answers to the tallies of their days, in the order of the log.
-
-        Parameters
-        ----------
-        tally_of
-            Returns the tally of a day; `None` where its answers are passed over.
-        """
+        """Add some answers to the tallies of their days, in the order of the log."""
         mature: list[_Mature] = []
         for logged, truth in some:
             # A shadow's answers went nowhere, and what is replayed is of another day.

@@ -68,14 +68,7 @@ class Ledger:
 
 
 def up_to_date(factory: Factory, spec: LineSpec, before: Ledger | None = None) -> Ledger:
-    """Return the sums of a line by what is known now; nothing is written but the index of the log.
-
-    Parameters
-    ----------
-    before
-        As it was known earlier: its days are kept as far as nothing can have changed them. Where the line declares another
-        `value.against` or `label.delay` since, or the clock was set back, all is read anew (default: all is read).
-    """
+    """Return the sums of a line by what is known now; nothing is written but the index of the log."""
     line, delay = spec.line, spec.label.delay
     against: Against = spec.value.against if spec.value else "never"
     now, labels = factory.now(), factory.labels_of(line)
@@ -258,13 +251,6 @@ class Accounting(PollingThread):
     """A thread that has the accounts of all lines of a factory brought up to date, each at most once a day, until it is closed; one that is being made is then given up.
 
     Windows of a day are closed at midnight, UTC, or when `up` begins: the accounts follow within `LOOK_S` seconds.
-
-    Parameters
-    ----------
-    open_factory
-        Opens the factory; called once.
-    every_s
-        How often to look whether a new day has begun, in seconds.
     """
 
     def __init__(
@@ -303,15 +289,7 @@ def _may_declare_value(factory: Factory, line: str) -> bool:
 def keep_accounts_in_child(
     factory: Factory, lines: Sequence[str], *, is_stopped: Callable[[], bool] = never
 ) -> dict[str, str]:
-    """Bring accounts up to date that are of an earlier day, in a child process that stands back for the others; return what went wrong, by line.
-
-    Raises
-    ------
-    Transient
-        If it was given up.
-    Terminal
-        If the child ended before it was done.
-    """
+    """Bring accounts up to date that are of an earlier day, in a child process that stands back for the others; return what went wrong, by line."""
 
     def look(_waited: float) -> None:
         if is_stopped():

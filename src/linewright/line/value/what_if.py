@@ -140,18 +140,6 @@ def what_if(factory: Factory, line: str, asked: Mapping[str, str | None], curren
 
     The threshold is chosen as a run would choose it: on the training rows that no part of the model learned from. What it is worth is shown
     of the test rows, which neither the model nor the threshold has seen.
-
-    Parameters
-    ----------
-    asked
-        Amounts by their word in `value`: a number, or a column of the table, with a sign; `None` stays as the line file has it.
-
-    Raises
-    ------
-    RequestError
-        If the line has not two classes, or an amount is neither a number nor a column with amounts of at least 0.
-    SpecError
-        If no alarm could ever pay.
     """
     version = find_model(factory, line)
     package = factory.metadata.get(version.digest, Package)

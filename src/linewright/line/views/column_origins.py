@@ -43,11 +43,6 @@ def origins(
     """Return which columns of sources each column of a table is made of, as far as that is known.
 
     Of a line that recommends or forecasts, and of a join in SQL but for what a request sends too, it is not.
-
-    Parameters
-    ----------
-    views
-        The feature views that the rows were joined with.
     """
     of_views = {column: made for view in views for column, made in view_origins(view).items()}
     if spec.recommend is not None or spec.forecast is not None:

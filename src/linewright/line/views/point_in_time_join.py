@@ -55,15 +55,7 @@ def moments_of(times: pl.Series) -> Ints:
 
 
 def columns_at(view: ViewEvents, rows: pl.DataFrame, moments: Ints) -> list[pl.Series]:
-    """Return the columns of a view of some rows, each at its moment.
-
-    Parameters
-    ----------
-    rows
-        With the columns of the entity, of any types.
-    moments
-        Microseconds since 1970, UTC, one a row.
-    """
+    """Return the columns of a view of some rows, each at its moment."""
     named = rows.select(spelled(rows[name]) for name in view.facts.entity)
     slices = view.events.slices(view.numbers_of(named))
     found = values_at(view.events, slices, moments, aggregates_of(view.facts))

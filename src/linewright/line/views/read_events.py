@@ -61,13 +61,7 @@ class ViewEvents:
         return newest_instant(self.events.known)
 
     def numbers_of(self, rows: pl.DataFrame) -> Ints:
-        """Return the number of the entity of each row, -1 for one that no row of the source is about.
-
-        Parameters
-        ----------
-        rows
-            A text column for each of `ViewFacts.entity`, of that name.
-        """
+        """Return the number of the entity of each row, -1 for one that no row of the source is about."""
         return _numbers(rows, self.entities)
 
 
@@ -104,15 +98,7 @@ class ViewRows:
         return self._at(np.flatnonzero(those))
 
     def events(self, *, read_by: int | None = None, is_last: bool = False) -> Events:
-        """Return the events.
-
-        Parameters
-        ----------
-        read_by
-            When the source was read: what it knew later neither counts nor corrects, unlike what was sent.
-        is_last
-            Whether these rows are used no more: their columns are taken from them, so that memory does not hold all twice.
-        """
+        """Return the events."""
         if read_by is not None:
             is_read = self.known <= read_by
             return self._at(
@@ -153,18 +139,7 @@ def read_events(
     with_keys: bool = False,
     forgotten: Mapping[str, AreForgotten],
 ) -> ViewEvents:
-    """Read the rows of a view, and say which of them count when.
-
-    Parameters
-    ----------
-    root, source, sent, with_keys, forgotten
-        As for `read_rows`.
-
-    Raises
-    ------
-    SpecError, RequestError
-        As `read_rows`.
-    """
+    """Read the rows of a view, and say which of them count when."""
     rows = read_rows(view, root, source=source, sent=sent, with_keys=with_keys, forgotten=forgotten)
     return ViewEvents(
         facts=rows.facts, events=rows.events(is_last=True), entities=rows.entities, rows=rows.rows
@@ -180,26 +155,7 @@ def read_rows(
     with_keys: bool = False,
     forgotten: Mapping[str, AreForgotten],
 ) -> ViewRows:
-    """Read the rows of a view.
-
-    Parameters
-    ----------
-    root
-        The factory folder, which paths start from.
-    source
-        The source, if it is open already; of one with a history all its versions, see `line.views.sources.open_view`.
-    sent
-        What was sent besides, if it is open already.
-    with_keys
-        Whether the events have what they are about too, as `features.views.records.KEY` among their columns; for a view with a key.
-    forgotten
-        Whose rows are left out, see `line.retention.forgotten_rows.forgotten_in_view`.
-
-    Raises
-    ------
-    SpecError, RequestError
-        If the source cannot be read, or has not what the view reads; with the place in the file of the view.
-    """
+    """Read the rows of a view."""
     with placed(view, root):
         of_source = source or open_source(view.view, view.source, root)
         if view.sent is None:
@@ -368,13 +324,7 @@ def _cast(values: pl.Series, kind: ColumnType, form: str | None, view: ViewSpec)
 
 
 def _common_type(view: ViewSpec, name: str, parts: Sequence[tuple[pl.Series, ColumnType]]) -> ColumnType:
-    """Return the type that a column has in all parts; of whole numbers and others it is number, of texts and others text.
-
-    Raises
-    ------
-    SpecError
-        If there is none.
-    """
+    """Return the type that a column has in all parts; of whole numbers and others it is number, of texts and others text."""
     if name in {view.time, view.known}:
         return "datetime"
     if name in view.deletions:

@@ -44,18 +44,7 @@ def _history_store(factory: Factory) -> "HistoryStore":
 
 
 def view_fingerprint(view: ViewSpec, factory: Factory, *, seen: str | None = None) -> str:
-    """Return a digest of what a view computes and of what its source holds.
-
-    Parameters
-    ----------
-    seen
-        Fingerprint of the source, if it was read already.
-
-    Raises
-    ------
-    SpecError, RequestError
-        If the source cannot be read.
-    """
+    """Return a digest of what a view computes and of what its source holds."""
     with placed(view, factory.root):
         source = seen or _fingerprint(view, factory)
     said = view.model_dump(mode="json", exclude=_ELSEWHERE)
@@ -78,11 +67,6 @@ def read_live_view(view: ViewSpec, factory: Factory) -> "tuple[Source, str]":
     """Return the rows of the source of a view that others may write to, and the digest of the view with just these rows.
 
     Of a source with a history the newer rows are kept, and these are all versions of its rows.
-
-    Raises
-    ------
-    SpecError, RequestError, Transient
-        If the source cannot be read.
     """
     root, name = factory.root, view.view
     with placed(view, root):
@@ -97,13 +81,7 @@ def read_live_view(view: ViewSpec, factory: Factory) -> "tuple[Source, str]":
 
 
 def sent_fingerprint(view: ViewSpec, sent: PushSource, root: Path) -> str:
-    """Return the digest of the rows that were sent to a view besides those of its source; there may be none.
-
-    Raises
-    ------
-    SpecError, RequestError
-        If they cannot be read.
-    """
+    """Return the digest of the rows that were sent to a view besides those of its source; there may be none."""
     from linewright.data.read.push_reader import fingerprint_of_sent  # noqa: PLC0415 -- polars takes a while to import
 
     with placed(view, root):
@@ -111,13 +89,7 @@ def sent_fingerprint(view: ViewSpec, sent: PushSource, root: Path) -> str:
 
 
 def read_sent_to(view: ViewSpec, sent: PushSource, root: Path) -> "tuple[Source, str]":
-    """Return these rows, with their digest.
-
-    Raises
-    ------
-    SpecError, RequestError
-        If they cannot be read.
-    """
+    """Return these rows, with their digest."""
     from linewright.data.read.push_reader import read_sent  # noqa: PLC0415
 
     with placed(view, root):
@@ -125,13 +97,7 @@ def read_sent_to(view: ViewSpec, sent: PushSource, root: Path) -> "tuple[Source,
 
 
 def read_view_until(view: ViewSpec, factory: Factory) -> "tuple[Source, str]":
-    """Return all versions of the rows of a source with a history, once the newer ones are kept, and a moment, UTC: what is read later is known after it.
-
-    Raises
-    ------
-    SpecError, RequestError, Transient
-        If the source cannot be read.
-    """
+    """Return all versions of the rows of a source with a history, once the newer ones are kept, and a moment, UTC: what is read later is known after it."""
     from linewright.data.history.read import read_versions_until  # noqa: PLC0415
 
     with placed(view, factory.root):
@@ -140,13 +106,7 @@ def read_view_until(view: ViewSpec, factory: Factory) -> "tuple[Source, str]":
 
 
 def open_view(view: ViewSpec, factory: Factory) -> "Source":
-    """Return the rows of the source of a view as they are now; of one with a history all versions, and nothing is kept.
-
-    Raises
-    ------
-    SpecError, RequestError, Transient
-        If the source cannot be read.
-    """
+    """Return the rows of the source of a view as they are now; of one with a history all versions, and nothing is kept."""
     root, name = factory.root, view.view
     with placed(view, root):
         if view.source.has_history:
@@ -171,13 +131,7 @@ def files_read(factory: Factory, spec: LineSpec) -> Iterator[str]:
 
 
 def all_sources(factory: Factory, spec: LineSpec) -> Mapping[str, SourceSpec]:
-    """Return what a line and its feature views read, by name as in `Work.sources`.
-
-    Raises
-    ------
-    NotFound, SpecError
-        If a view is not there, or its file is wrong.
-    """
+    """Return what a line and its feature views read, by name as in `Work.sources`."""
     return _named(spec, read_views(factory.root, spec.features))
 
 

@@ -45,13 +45,7 @@ _OLD_S = 30 * 86_400
 
 
 def write_view(factory: Factory, facts: ViewFacts) -> RecordsHeader:
-    """Write what is known now of the entities of a view, as a model has learned it, for endpoints to read; nothing of those who are forgotten.
-
-    Raises
-    ------
-    NotFound, SpecError, RequestError, Transient
-        If the view is gone, or its source cannot be read, or has columns of another type than the model learned from.
-    """
+    """Write what is known now of the entities of a view, as a model has learned it, for endpoints to read; nothing of those who are forgotten."""
     while True:
         before = forgotten_digest(factory, facts.view)
         header = _write_view(factory, facts)
@@ -149,11 +143,6 @@ def write_without(factory: Factory, views: Collection[str]) -> None:
     """Write all files of records of some views again, also those of former models, as somebody was forgotten.
 
     A file that cannot be written has no records until it can.
-
-    Raises
-    ------
-    LinewrightError
-        If the disk or the database that machines share does not take it.
     """
     shared = shared_features(factory.state)
     for path in files_of_records(factory.state):
@@ -221,13 +210,7 @@ def _is_damaged(path: Path) -> bool:
 
 
 def write_due(factory: Factory, views: Iterable[ViewFacts]) -> str | None:
-    """Write the files of views that are not there, older than `every` or of other settings; return when the next one is due, UTC, or `None`.
-
-    Raises
-    ------
-    LinewrightError
-        As `write_view`, once all others are written.
-    """
+    """Write the files of views that are not there, older than `every` or of other settings; return when the next one is due, UTC, or `None`."""
     due, troubles = list[str](), list[LinewrightError]()
     for facts in views:
         try:

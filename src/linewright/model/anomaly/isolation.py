@@ -16,13 +16,7 @@ SAMPLE = 256
 
 
 def grow(rows: Matrix, *, seed: int) -> Isolation:
-    """Grow trees from good rows.
-
-    Parameters
-    ----------
-    rows : float32 array, shape (n, width)
-        What `Prepared.apply` gives.
-    """
+    """Grow trees from good rows."""
     sample: Any = min(SAMPLE, len(rows))
     made = IsolationForest(n_estimators=TREES, max_samples=sample, random_state=seed, n_jobs=1)
     made.fit(rows)

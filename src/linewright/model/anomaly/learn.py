@@ -67,21 +67,7 @@ class Learned:
 
 
 def learn_anomaly(rows: TaughtRows, *, report: Callable[[Progress], None]) -> Learned:
-    """Learn how odd rows are.
-
-    Parameters
-    ----------
-    rows
-        At least `FEWEST_GOOD` of them good. Of faulty rows nothing is learned; if there are `FEWEST_FAULTY`, the family that has the higher
-        average precision on them and the good rows of other folds is chosen.
-    report
-        Hears of each fit before it starts.
-
-    Raises
-    ------
-    SpecError
-        If there are too few good rows.
-    """
+    """Learn how odd rows are."""
     require_good(int((~rows.is_faulty).sum()))
     chance = np.random.default_rng(rows.seed)
     is_kept = np.zeros(len(rows.x), dtype=np.bool_)
@@ -132,12 +118,7 @@ def learn_anomaly(rows: TaughtRows, *, report: Callable[[Progress], None]) -> Le
 
 
 def require_good(good: int) -> None:
-    """Refuse to learn what is good from too few rows.
-
-    Raises
-    ------
-    SpecError
-    """
+    """Refuse to learn what is good from too few rows."""
     if good < FEWEST_GOOD:
         raise SpecError(
             "too few good training rows to learn what is usual",

@@ -60,22 +60,7 @@ class LearnedPatches:
 
 
 def learn_patches(rows: TaughtPictures, read: Read, *, report: Callable[[Progress], None]) -> LearnedPatches:
-    """Learn how odd parts of pictures are.
-
-    Parameters
-    ----------
-    rows
-        Training pictures.
-    read
-        Returns the numbers of the patches of pictures, float32, shape (n, patches * numbers of a patch).
-    report
-        Hears of each step forward.
-
-    Raises
-    ------
-    SpecError
-        If too few pictures are good.
-    """
+    """Learn how odd parts of pictures are."""
     good, faulty = np.flatnonzero(~rows.is_faulty), np.flatnonzero(rows.is_faulty)
     require_good(len(good))
     chance = np.random.default_rng(rows.seed)
@@ -141,16 +126,6 @@ def coreset(patches: Matrix, most: int, chance: np.random.Generator) -> NDArray[
     """Return which patches stand for all: a quarter of them drawn, then thrice as many that are far from those before.
 
     Half of the farthest are taken each time, by chance, so that one odd corner does not fill the bank.
-
-    Parameters
-    ----------
-    patches : float32 array, shape (n, numbers of a patch)
-    most
-        How many are kept at most.
-
-    Returns
-    -------
-    int64 array, ascending
     """
     if len(patches) <= most:
         return np.arange(len(patches))
@@ -174,11 +149,6 @@ def coreset(patches: Matrix, most: int, chance: np.random.Generator) -> NDArray[
 def nearest(patches: Matrix, bank: Matrix, lengths: Matrix) -> Matrix:
     """Return how far each patch is from the nearest of a bank, float32, shape (n,).
 
-    Parameters
-    ----------
-    lengths : float32 array, shape (m,)
-        Squared length of each patch of the bank; infinite of those that shall not count.
-
     Examples
     --------
     >>> bank = np.array([[0, 0], [3, 3]], dtype=np.float32)
@@ -190,21 +160,7 @@ def nearest(patches: Matrix, bank: Matrix, lengths: Matrix) -> Matrix:
 
 
 def detector(patches: bytes, bank: Matrix, *, grid: int) -> bytes:
-    """Return the graph from pixels to how odd each patch is, from that of patches and the bank.
-
-    Parameters
-    ----------
-    patches
-        The graph of `model.pictures.patches_of`.
-    bank : float32 array, shape (m, numbers of a patch)
-    grid
-        Patches of a side.
-
-    Returns
-    -------
-    bytes
-        An ONNX graph: ``pixels`` to ``odd``, float32, shape (n, grid * grid).
-    """
+    """Return the graph from pixels to how odd each patch is, from that of patches and the bank."""
     model = onnx.load_from_string(patches)
     graph, each = model.graph, grid * grid
 

@@ -90,17 +90,6 @@ def fan_of(
 ) -> LineChart:
     """Return a forecast as a chart, steps along the axis: 0 is the newest value.
 
-    Parameters
-    ----------
-    row, answer
-        As logged; the answer has ``times``.
-    label
-        What came, as the text of a list; `None` if it is not known.
-    names
-        What recent values, the forecast, its interval and what came are called.
-    axis
-        What the axis of steps says, with a place for the time of the first.
-
     Examples
     --------
     >>> answer = {"prediction": [3.0], "low": [2.0], "high": [4.0], "times": ["2026-01-02"]}

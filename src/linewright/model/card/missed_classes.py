@@ -11,11 +11,6 @@ _MOST = 5
 def unfound_in_words(rows: Mapping[str, int]) -> str:
     """Say of which classes no test row is found, the largest first.
 
-    Parameters
-    ----------
-    rows
-        Test rows of each such class.
-
     Examples
     --------
     >>> print(unfound_in_words({"invalid": 75, "positive": 1158}))

@@ -31,19 +31,7 @@ _UNTITLED = "a plot"
 
 
 def plot_of(found: Dependence, span: tuple[float, float], *, widest: float, is_share: bool) -> Plot:
-    """Draw by how much the answer differs from the average one as a column changes.
-
-    Parameters
-    ----------
-    found
-        What is drawn.
-    span
-        Smallest and largest difference in it, as `apart` gives them; 0 lies between them.
-    widest
-        Largest such span of all plots: a plot is not blown up beyond a quarter of it, so that nothing looks as if it mattered.
-    is_share
-        Whether answers are probabilities.
-    """
+    """Draw by how much the answer differs from the average one as a column changes."""
     unit = 100 if is_share else 1
     middle, half = sum(span) / 2, max(span[1] - span[0], widest / _ZOOM) / 2
     holds = (unit * (middle - half), unit * (middle + half))
@@ -101,15 +89,7 @@ def _is_time(found: Dependence, numbers: Sequence[float]) -> bool:
 
 
 def reliability_plot(bins: Sequence[ReliabilityBin], positive: str | None) -> Plot:
-    """Draw the share that came true against the predicted probability, and the line on which both are equal.
-
-    Parameters
-    ----------
-    bins
-        At least one.
-    positive
-        The class whose probability it is; `None`: that of the class that is answered.
-    """
+    """Draw the share that came true against the predicted probability, and the line on which both are equal."""
     return Plot(
         title=say("decisions.came_true"),
         note=say("decisions.dashed", positive=positive),

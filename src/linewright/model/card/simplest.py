@@ -20,20 +20,6 @@ class Rival(msgspec.Struct, frozen=True, kw_only=True):
 def simplest(trials: Sequence[Trial], chosen: str) -> Rival | None:
     """Return the simplest setting whose loss is not surely above the chosen one's.
 
-    Parameters
-    ----------
-    trials
-        What was tried, best first.
-    chosen
-        Name of the chosen one.
-
-    Returns
-    -------
-    Rival or None
-        `None` where nothing simpler than the chosen one is as good; where something else than the loss chose, or differences were
-        not measured yet, so that it is not known; and where several were summed: whether the best of them alone does as well is
-        asked in the same way when they are chosen, and `members.why` says it.
-
     Notes
     -----
     Linear models are simpler than trees, of trees those with fewer leaves in all, and what reads pairs of numbers is never simpler than what does not. Both settings were judged on the

@@ -41,16 +41,6 @@ _PARTS = (
 def text_of(text: Text) -> str:
     r"""Return plain text on one line; a text that is known already stays as it is.
 
-    Parameters
-    ----------
-    text
-        A statement has a kind, ``"page.macro"``: the macro of `page.jinja`, below `templates/card/`, that says it.
-
-    Raises
-    ------
-    TypeError
-        If the values of a statement are not those that its macro names.
-
     Examples
     --------
     >>> from linewright.model.card.parts import say

@@ -103,13 +103,7 @@ def spread(found: Floats, codes: npt.NDArray[np.int64], classes: int) -> Floats:
 
 
 def convert(live: Live) -> Fitted:
-    """Return a fitted estimator as a model.
-
-    Raises
-    ------
-    NoExportError
-        If it cannot be said in ONNX.
-    """
+    """Return a fitted estimator as a model."""
     kind = type(live.estimator)
     for known, to_model in _CONVERTERS:
         if issubclass(kind, known) if known in _SUBCLASSED else kind is known:

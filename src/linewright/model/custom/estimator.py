@@ -76,22 +76,7 @@ class Maker(Origin):
 
 @contextmanager
 def others_code(what: str, origin: Origin, *, hint: str = "") -> Generator[None]:
-    """Run code that came with the line; whatever it raises is told with its file and line, and what it prints goes to stderr.
-
-    Parameters
-    ----------
-    what
-        What is run, as a sentence begins with it.
-    maker
-        Where it came from.
-    hint
-        What to do next where it raises something that tells of another form of rows or classes, and says nothing better.
-
-    Raises
-    ------
-    UserCodeError
-        In place of what it raised.
-    """
+    """Run code that came with the line; whatever it raises is told with its file and line, and what it prints goes to stderr."""
     try:
         with redirect_stdout(sys.stderr):
             yield
@@ -150,13 +135,6 @@ class EstimatorTrainer:
 
     It gets numbers (float64, float32 for trees that compare those; NaN where there is none), codes of categories, and codes of classes from 0; a seed for each
     `random_state` that it leaves open; and the weights of rows where its `fit` takes ``sample_weight``.
-
-    Parameters
-    ----------
-    maker
-        Where estimators come from.
-    names
-        What each column is called in errors.
     """
 
     def __init__(self, maker: Maker, names: tuple[str, ...] = ()) -> None:
@@ -177,15 +155,7 @@ class EstimatorTrainer:
         seed: int,
         settings: Mapping[str, Any],  # noqa: ARG002
     ) -> Fitted:
-        """Fit an estimator to rows, and convert it; see `Trainer.fit`.
-
-        Raises
-        ------
-        UserCodeError
-            If it cannot be made or fitted, or does not answer as estimators do.
-        RequestError
-            If it cannot be exported with equal answers.
-        """
+        """Fit an estimator to rows, and convert it; see `Trainer.fit`."""
         maker = self._maker
         estimator = made(maker, task)
         is_class = link_of(task).is_class
@@ -321,13 +291,7 @@ class EstimatorTrainer:
 
 
 def made(maker: Maker, task: Task) -> Any:
-    """Return a new estimator.
-
-    Raises
-    ------
-    UserCodeError
-        If it cannot be made, or is none.
-    """
+    """Return a new estimator."""
     with others_code(maker.name, maker):
         estimator = maker.make()
     verb = "predict_proba" if link_of(task).is_class else "predict"
@@ -406,11 +370,6 @@ def require_alike(one: Any, other: Any, maker: Maker) -> None:
     """Require that a function which was called twice alike returned the same setting twice.
 
     Else each fold judges another estimator than the one that serves, and no rebuild can tell which it was.
-
-    Raises
-    ------
-    UserCodeError
-        If it did not; it names the setting.
     """
     first, second = _settings(one), _settings(other)
     for name in [*first, *(name for name in second if name not in first)]:

@@ -10,20 +10,6 @@ from linewright.text.suggest import nearest
 def find_function(data: bytes, *, file: str, function: str) -> str:
     r"""Return where a file defines a function, as ``FILE:LINE``; nothing in it is run.
 
-    Parameters
-    ----------
-    data
-        The file's bytes.
-    file
-        What errors call it.
-    function
-        The name that is looked for.
-
-    Raises
-    ------
-    UserCodeError
-        If the file is no Python, or has no such name.
-
     Examples
     --------
     >>> find_function(b"import math\n\ndef build():\n    return None\n", file="models.py", function="build")

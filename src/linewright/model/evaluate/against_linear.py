@@ -20,24 +20,7 @@ _CONFIDENCE = 0.975
 def beside_linear(
     rules: Sequence[MetricRule], rows: EvaluationRows, linear: Said, *, learned_from: int
 ) -> Plain | None:
-    """Compare what a model and a linear one say of the test rows.
-
-    Parameters
-    ----------
-    rules
-        The metrics of the comparison, the line's first.
-    rows
-        With what the model says.
-    linear
-        What the linear model says; in the bootstrap both get the same draws.
-    learned_from
-        Training rows that it learned from.
-
-    Returns
-    -------
-    Plain or None
-        `None` where the test rows leave the first metric undefined.
-    """
+    """Compare what a model and a linear one say of the test rows."""
     first, *others = _compared(rules, rows, linear)
     if first is None:
         return None

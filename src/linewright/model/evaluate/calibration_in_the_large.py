@@ -24,22 +24,6 @@ def measure_expected(
 ) -> tuple[Expected, ...]:
     """Hold the rows that the probabilities of each class promise against those that there are.
 
-    Parameters
-    ----------
-    truth : int64 array, shape (n,)
-        Class codes.
-    scores : float64 array, shape (n, classes)
-        Probabilities as they are answered.
-    weight : float64 array, shape (n,), at least 0
-        Sample weights.
-    clusters : array, shape (n,), or None
-        Rows of a cluster are alike, so that true probabilities show more than single rows would by as much as the residuals hang together.
-
-    Returns
-    -------
-    tuple of Expected
-        Empty for two classes, whose reliability says it, and where no row has weight.
-
     Examples
     --------
     Of 1,000 rows, 100 are promised to be of the last class, and 40 are.

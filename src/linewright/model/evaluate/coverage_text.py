@@ -20,13 +20,6 @@ def is_surely_less(coverage: Metric) -> bool:
 def coverage_in_words(coverage: Metric, *, because: str = "") -> str:
     """Say what share of test rows lies inside the interval of the answer, and what to make of it.
 
-    Parameters
-    ----------
-    coverage
-        As measured by `measure_coverage`.
-    because
-        Why they may hold less, where they surely do.
-
     Examples
     --------
     >>> print(coverage_in_words(Metric(name="coverage", value=0.743, low=0.721, high=0.764, n=3092)))

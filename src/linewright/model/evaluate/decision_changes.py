@@ -21,15 +21,6 @@ def redecided(
 ) -> Redecided:
     """Count the rows that two models decide otherwise.
 
-    Parameters
-    ----------
-    decided, before : int64 arrays, shape (n,)
-        Codes into `classes`: what the candidate and the champion answer to the same rows, which neither has learned from.
-    classes
-        Of two the positive one is last.
-    threshold, threshold_before
-        Probabilities from which each answers the positive class; `None` for more than two classes.
-
     Examples
     --------
     >>> import numpy as np
@@ -50,13 +41,6 @@ def redecided(
 
 def redecided_in_words(found: Redecided, classes: Sequence[str], *, of: str = "rows") -> str:
     """Say where the positive class begins now and began before, and how many rows are decided otherwise.
-
-    Parameters
-    ----------
-    classes
-        Of the model; of two the positive one is last.
-    of
-        What the rows are called.
 
     Examples
     --------

@@ -28,22 +28,6 @@ def measure_coverage(
 ) -> Metric | None:
     """Measure the share of rows whose label is inside the interval of the answer.
 
-    Parameters
-    ----------
-    is_inside : bool array, shape (n,)
-        Whether it is, row by row.
-    weight : float64 array, shape (n,), at least 0
-        Sample weights.
-    clusters, seed
-        As for `linewright.model.evaluate.measure.evaluate`.
-    is_in_time
-        Whether rows are in order of time; clusters are blocks of them then, and may be made longer.
-
-    Returns
-    -------
-    Metric or None
-        In [0, 1], with its 95 % interval; `None` where no row has weight.
-
     Examples
     --------
     >>> from linewright.model.evaluate.coverage_text import is_surely_less
@@ -65,18 +49,6 @@ def measure_beyond(
     seed: int,
 ) -> Beyond | None:
     """Measure on which side of its interval the label lies if it is not inside.
-
-    Parameters
-    ----------
-    is_below, is_above : bool arrays, shape (n,)
-        Whether the label lies below the interval of the answer, or above it.
-    weight, clusters, is_in_time, seed
-        As for `measure_coverage`.
-
-    Returns
-    -------
-    Beyond or None
-        `None` where no row has weight.
 
     Examples
     --------
@@ -119,19 +91,6 @@ def measure_parts(
 ) -> tuple[CoverageAt, ...]:
     """Measure it for small answers and for large ones: for fifths of the rows.
 
-    Parameters
-    ----------
-    is_inside, weight, clusters, is_in_time, seed
-        As for `measure_coverage`.
-    scores : float64 array, shape (n,)
-        The answers.
-
-    Returns
-    -------
-    tuple of CoverageAt
-        Of rows that have weight, the smallest answers first, equal ones together; a part of fewer than 50 rows is left out, and all where
-        a fifth would be.
-
     Examples
     --------
     >>> scores = np.linspace(1.0, 100.0, 500)
@@ -165,16 +124,6 @@ def measure_bias(
     truth: Floats, scores: Floats, *, weight: Floats, clusters: Clusters, is_in_time: bool, seed: int
 ) -> Metric | None:
     """Measure the mean of label less answer: above 0 if answers are too low.
-
-    Parameters
-    ----------
-    truth, scores, weight, clusters, is_in_time, seed
-        As for `measure_coverage`.
-
-    Returns
-    -------
-    Metric or None
-        In the unit of the label, to a billionth of the largest error; `None` where no row has weight.
 
     Examples
     --------

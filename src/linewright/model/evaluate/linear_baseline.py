@@ -67,27 +67,6 @@ def fit_linear(
     It is linear in the numbers as they are, or in those that `Linear` bends, by which has the smaller loss on a fifth of the rows that the fits
     do not learn from. Bent alone, a label that grows with a number of long tails was out of its reach, and what a person would try
     first did better than what the card held the model against.
-
-    Parameters
-    ----------
-    x : float32 array, shape (n, width)
-        Training rows as the model reads them; numbers may be NaN.
-    target : array, shape (n,)
-        Class codes or numbers.
-    weight : float64 array, shape (n,), at least 0
-    categorical
-        Columns that hold codes.
-    task, classes
-        What is predicted; `classes` is 0 for numbers.
-    test_x
-        The test rows, likewise.
-    seed
-        Of the rows that the fits do not learn from.
-
-    Returns
-    -------
-    LinearSaid or None
-        `None` where fewer than two classes are among the rows to learn from, or it happened in none of them.
     """
     learned = np.flatnonzero(weight > 0)
     if not len(learned) or not _can_learn(target[learned], task):

@@ -41,35 +41,6 @@ def evaluate(
 ) -> Evaluation:
     """Measure a package on rows that it has not seen.
 
-    Parameters
-    ----------
-    rows
-        Where they have amounts, the value of decisions is measured too.
-    package
-        Digest of what is measured.
-    headline
-        The metric that people read first; the others of the task follow it.
-    band
-        For regression: of the intervals that answers have; then the share of the truth inside is measured too, as a whole and by the
-        answer, and how much lies on either side.
-    raw_scores : float64 array, shape (n, classes), or None
-        For classes: probabilities before calibration, where they were calibrated.
-
-    Returns
-    -------
-    Evaluation
-        Figures have 10 significant digits, so that the order of a sum does not change the digest. A metric that these
-        rows leave undefined (``roc_auc`` of one class) is left out. The confusion matrix counts rows without weights.
-        With fewer than two rows of a kind, an interval is as wide as that of two. With fewer than two rows (or
-        groups, where groups are drawn) in all, nothing is known of it: it is 0 to 1, or absent where a metric has no ends.
-
-    Raises
-    ------
-    SpecError
-        If the task has no such metric.
-    ContractBreach
-        If there are no rows, or they leave the headline metric undefined.
-
     Examples
     --------
     >>> truth = np.array([0, 1] * 50)

@@ -37,19 +37,6 @@ class ShownList:
 def value_of_lists(lists: Sequence[Sequence[str]], shown: Sequence[ShownList]) -> ListValue:
     """Estimate how many items are taken of lists that were not shown, from those that were.
 
-    Parameters
-    ----------
-    lists
-        What a model lists in place of each shown list.
-    shown
-        The lists that were shown, with the propensities that the rule of `tasks.explore` gives.
-
-    Returns
-    -------
-    ListValue
-        Items taken a list, with a 95 % interval, if there are `FEWEST_LISTS` lists and `FEWEST_MATCHED` positions that chance matched, and
-        `LEAST_SUPPORTED` of the positions could have been shown.
-
     Notes
     -----
     It is assumed that an item is as likely taken at a position whatever stands at the others (the item-position model of [1]_), and that

@@ -52,24 +52,6 @@ def measure_reliability(
 ) -> Reliability | None:
     """Measure how far probabilities are from the shares that came true.
 
-    Parameters
-    ----------
-    truth : int64 array, shape (n,)
-        Class codes.
-    scores : float64 array, shape (n, classes)
-        Probabilities as they are answered.
-    raw : float64 array, shape (n, classes), or None
-        The same before calibration; `None` where there is none.
-    weight : float64 array, shape (n,), at least 0
-        Sample weights.
-    clusters, seed
-        As for `linewright.model.evaluate.measure.evaluate`.
-
-    Returns
-    -------
-    Reliability or None
-        The error lies in [0, 1]; `None` where no row has weight.
-
     Examples
     --------
     Of 1,000 rows at 0.7 only half come true, as said of 1,000 others.

@@ -32,13 +32,6 @@ def off_in_words(found: Reliability) -> str:
 def reliability_in_words(found: Reliability, *, of: str) -> str:
     """Say how far probabilities are from the shares that came true, and what to make of it.
 
-    Parameters
-    ----------
-    found
-        As measured by `measure_reliability`.
-    of
-        Whose probability it is, as a sentence goes on with it.
-
     Examples
     --------
     >>> from linewright.model.facts import Metric

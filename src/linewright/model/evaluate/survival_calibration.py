@@ -24,16 +24,6 @@ def measure_left(
 ) -> tuple[LeftAt, ...]:
     """Return what is left at each time of all rows, and at a few times of the thirds by how long they are said to take.
 
-    Parameters
-    ----------
-    places : float64 array, shape (n,)
-        Where times stand on the grid, negative where they are censored.
-    left, baseline : float64 arrays, shape (n, k)
-        Shares that are said to be left, by the model and without features.
-    weight : float64 array, shape (n,), at least 0
-    classes
-        The times, as a package spells them.
-
     Examples
     --------
     >>> places = np.array([0.5, 1.5, -2.0, -2.0] * 10)

@@ -100,20 +100,6 @@ def importance(
 ) -> tuple[Shuffled, ...]:
     """Return by how much the loss rises when columns are shuffled.
 
-    Parameters
-    ----------
-    judged
-        The rows; at least 2.
-    columns
-        What is shuffled together, e.g. ``[[age], [height, weight]]``.
-    repeats
-        Shuffles of each; the same for all of them.
-
-    Returns
-    -------
-    tuple of Shuffled
-        In the order of `columns`.
-
     Examples
     --------
     >>> chance = np.random.default_rng(1)
@@ -173,17 +159,6 @@ def _shuffled_loss(judged: Judged, columns: Sequence[Input], orders: Sequence[ND
 
 def alike(columns: Sequence[Input]) -> list[list[Input]]:
     """Return groups of columns that say nearly the same, each of at least two, in the order of their first columns.
-
-    Parameters
-    ----------
-    columns
-        Of the same rows.
-
-    Returns
-    -------
-    list of lists of Input
-        Average linkage at an association of `ALIKE`: the rank correlation of two numbers, the share of ranks' spread that
-        categories explain (correlation ratio), Cramér's V of two columns of categories.
 
     Examples
     --------

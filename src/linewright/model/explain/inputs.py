@@ -33,18 +33,6 @@ class Input:
 def swapped(x: NDArray[Any], rows: Rows, places: tuple[int, ...], donors: Rows) -> NDArray[Any]:
     """Return rows, each with some of its columns taken from another row.
 
-    Parameters
-    ----------
-    x : float32 array, shape (n, width), or structured array, shape (n,)
-        Encoded rows.
-    rows, donors : int arrays, shape (m,)
-        Which rows are meant, and where the columns at `places` come from.
-
-    Returns
-    -------
-    array, m rows
-        In the form of `x`.
-
     Examples
     --------
     >>> swapped(np.array([[1, 2], [3, 4]], dtype=np.float32), np.array([0]), (1,), np.array([1])).tolist()

@@ -63,20 +63,6 @@ class _Found:
 def dependence(judged: Judged, column: Input, classes: Sequence[str]) -> Dependence | None:
     """Return how the answer goes with a column.
 
-    Parameters
-    ----------
-    judged
-        The rows that are answered.
-    column
-        Of these rows.
-    classes
-        Of the task; for more than two, those that the column moves most are told.
-
-    Returns
-    -------
-    Dependence or None
-        `None` where fewer than two values have rows enough.
-
     Examples
     --------
     >>> x = np.linspace(0, 1, 400, dtype=np.float32)[:, np.newaxis]

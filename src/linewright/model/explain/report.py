@@ -73,19 +73,7 @@ class _Told:
 
 
 def explanation(model: Model, rows: HeldOut, *, split: str, seed: int) -> Explanation:
-    """Explain a package to people.
-
-    Parameters
-    ----------
-    model
-        The package, loaded.
-    rows
-        At least one of weight above 0.
-    split
-        Digest of the split whose test part they are.
-    seed
-        Of samples, shuffles and bootstraps.
-    """
+    """Explain a package to people."""
     chance = np.random.default_rng(seed)
     counted = chance.permutation(np.flatnonzero(rows.weight > 0))
     everything = _judged(model, rows, seed)
@@ -132,15 +120,7 @@ def explanation(model: Model, rows: HeldOut, *, split: str, seed: int) -> Explan
 
 
 def with_missed(told: Explanation, model: Model, rows: HeldOut, *, seed: int) -> Explanation:
-    """Return the explanation of a model whose threshold is chosen: also of where it misses positives.
-
-    Parameters
-    ----------
-    told
-        The explanation of its scores on these rows.
-    model, rows, seed
-        As `explanation` takes them.
-    """
+    """Return the explanation of a model whose threshold is chosen: also of where it misses positives."""
     counted = np.random.default_rng(seed).permutation(np.flatnonzero(rows.weight > 0))
     sliced = np.sort(counted[:MOST_SLICED])
     inputs = {one.name: one for one in rows.inputs}

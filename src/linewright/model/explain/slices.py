@@ -99,15 +99,6 @@ class _Candidate:
 def weak_slices(judged: Judged, columns: Sequence[Input], *, answers: Floats | None) -> Found:
     """Return where the loss is surely larger than elsewhere.
 
-    Parameters
-    ----------
-    judged
-        The rows.
-    columns
-        Of these rows, the one that matters most first; pairs are made of the first.
-    answers : float64 array, shape (n,), or None
-        Probability of the positive class, or the prediction; `None` for several classes.
-
     Examples
     --------
     >>> chance = np.random.default_rng(1)

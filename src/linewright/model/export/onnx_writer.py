@@ -21,13 +21,7 @@ _IR_VERSION = 8
 
 
 class Graph:
-    """A graph in the making; names count up, so that equal graphs have equal bytes.
-
-    Parameters
-    ----------
-    prefix
-        Stands before each name that is given here, where inputs have names of others.
-    """
+    """A graph in the making; names count up, so that equal graphs have equal bytes."""
 
     def __init__(self, prefix: str = "") -> None:
         self._prefix = prefix

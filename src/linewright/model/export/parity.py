@@ -33,28 +33,6 @@ _SMALLEST_SPREAD = 0.01
 def parity(native: Fitted, model: Model, *, x: Matrix, seed: int) -> Parity:
     """Compare the calibrated scores of a fitted model with those of its package.
 
-    Parameters
-    ----------
-    native
-        The fitted model that was exported.
-    model
-        The loaded package.
-    x : float32 array, shape (n, width), n at least 1
-        Held-out rows, encoded.
-    seed
-        Chooses cells and cuts to probe.
-
-    Returns
-    -------
-    Parity
-        Rows compared, and the largest difference among them.
-
-    Raises
-    ------
-    Terminal
-        If a difference exceeds `ALLOWED`, or a decision differs away from the threshold; with the numbers and the
-        kind of row.
-
     Notes
     -----
     Rows: those held out as they are; one by one (a runtime may compute a single row by other code); with values set

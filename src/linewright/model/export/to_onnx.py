@@ -46,28 +46,7 @@ Exported = BoostedFitted | GrownFitted | HazardFitted | LinearFitted | XGBoostFi
 
 
 def to_onnx(native: bytes, width: int) -> bytes:
-    """Return the ONNX graph of a native model.
-
-    Parameters
-    ----------
-    native
-        What `Fitted.to_native` returned.
-    width
-        Columns of the matrix that the encoder makes.
-
-    Returns
-    -------
-    bytes
-        A serialized ONNX model, the same in any process. Its scores differ from those of the native model by float32
-        rounding only; `parity` measures it.
-
-    Raises
-    ------
-    Corrupt
-        If `native` is not a native model.
-    Terminal
-        If it cannot be said in ONNX with equal answers; the message says why.
-    """
+    """Return the ONNX graph of a native model."""
     fitted = read_native(native)
     if fitted.native.width != width:
         raise Terminal(
@@ -100,20 +79,7 @@ def _exported(fitted: Fitted) -> Exported:
 
 
 def margins_of(graph: Graph, members: Sequence[tuple[Exported, float]]) -> tuple[str, int]:
-    """Say the weighted sum of what models add up. Those of trees become one forest, whose trees run side by side.
-
-    Parameters
-    ----------
-    graph
-        What the nodes are added to. Its metadata get what an explanation needs.
-    members
-        At least one fitted model, each with its weight, all of one width and task.
-
-    Returns
-    -------
-    tuple of str and int
-        Name of a double tensor, shape [n, outputs]: log-odds, log-weights of the classes, or numbers; and the outputs.
-    """
+    """Say the weighted sum of what models add up. Those of trees become one forest, whose trees run side by side."""
     forests = [(one.forest(), weight) for one, weight in members if not isinstance(one, LinearFitted)]
     parts: list[str] = []
     outputs = 0

@@ -45,18 +45,7 @@ class Member(NamedTuple):
 
 
 class EnsembleFitted:
-    """Fitted models with weights; a `Fitted`.
-
-    Parameters
-    ----------
-    members
-        At least two, for the same task and of the same width; weights above 0 that sum to 1.
-
-    Raises
-    ------
-    Corrupt
-        If they do not belong together.
-    """
+    """Fitted models with weights; a `Fitted`."""
 
     def __init__(self, members: Sequence[Member]) -> None:
         forms = {_form(one.fitted) for one in members}

@@ -56,16 +56,6 @@ class Forest:
 def fused(members: Sequence[tuple[Forest, float]]) -> Forest:
     """Return the weighted sum of forests as one.
 
-    Parameters
-    ----------
-    members
-        At least one forest, each with its weight, all of equally many outputs.
-
-    Returns
-    -------
-    Forest
-        All trees, in the order given; leaves and offsets times the weight. Alone with weight 1, a forest is itself.
-
     Examples
     --------
     >>> stump = Forest(

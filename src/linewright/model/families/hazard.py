@@ -51,13 +51,7 @@ class HazardNative(msgspec.Struct, frozen=True, kw_only=True, tag="hazard", tag_
 
 
 class HazardFitted:
-    """A model of two classes that scores each interval; a `Fitted`.
-
-    Raises
-    ------
-    Corrupt
-        If its parts do not hang together.
-    """
+    """A model of two classes that scores each interval; a `Fitted`."""
 
     def __init__(self, native: HazardNative, binary: Fitted) -> None:
         if (
@@ -179,15 +173,6 @@ def by_interval(
     x: Matrix, places: npt.NDArray[Any], weight: Floats, intervals: int
 ) -> tuple[Matrix, npt.NDArray[np.int64], Floats]:
     """Return a row for each row and interval that it was seen in, whether it happened in it, and what that counts.
-
-    Parameters
-    ----------
-    x : float32 array, shape (n, width)
-    places : float64 array, shape (n,)
-        Where times stand on the grid, negative where they are censored.
-    weight : float64 array, shape (n,)
-    intervals
-        Times of the grid.
 
     Examples
     --------

@@ -58,11 +58,6 @@ def floor_to_float32(values: npt.ArrayLike) -> Floats:
 
     For every float32 number x, ``x <= value`` and ``x <= floor_to_float32(value)`` say the same.
 
-    Parameters
-    ----------
-    values : array of float
-        Doubles. Beyond the range of float32 they become its ends, so that the result is finite.
-
     Examples
     --------
     >>> floor_to_float32([0.5, 16777217.0]).tolist()
@@ -81,18 +76,6 @@ def exact_text(text: str) -> str:
     Each numeric threshold becomes the largest float32 not above it. Splits that have no place for missing values get
     one on the side where LightGBM sends them (it reads NaN as 0 there). What does not belong to the trees (parameters,
     importances) is left out. Answers to float32 rows are unchanged.
-
-    Parameters
-    ----------
-    text
-        A LightGBM model, as `Booster.model_to_string` writes it.
-
-    Raises
-    ------
-    Terminal
-        If zeros count as missing (``zero_as_missing``), which no float32 threshold can say.
-    Corrupt
-        If the parts of a tree are not equally long.
     """
     body = text[: text.index("end of trees")]
     header, *trees = _TREE.split(body)
@@ -117,13 +100,6 @@ def trees_of(text: str) -> list[str]:
 
 def forest_of(text: str, *, outputs: int) -> Forest:
     r"""Return the trees of a text that `exact_text` made.
-
-    Parameters
-    ----------
-    text
-        The model.
-    outputs
-        Trees a round.
 
     Examples
     --------
@@ -275,13 +251,7 @@ def _place(tree: str, name: str) -> tuple[int, int]:
 
 
 def written_anew(text: str) -> str:
-    """Write a model from what this module reads of it, for the library: where a line comes twice, or is spelled in another way, that one reads another.
-
-    Parameters
-    ----------
-    text
-        As `exact_text` returns it.
-    """
+    """Write a model from what this module reads of it, for the library: where a line comes twice, or is spelled in another way, that one reads another."""
     head = text[: text.index("\nTree=") + 1]
     said = {name: " ".join(words_of(head, name)) for name in _HEAD} | {
         "feature_names": " ".join(names_of(head))

@@ -30,13 +30,7 @@ class WholeNative(msgspec.Struct, frozen=True, kw_only=True, tag="onnx", tag_fie
 
 
 class WholeFitted:
-    """A graph, ready to answer; a `Fitted`.
-
-    Raises
-    ------
-    Corrupt, Denied
-        If the graph cannot run, is not in the form of a package's, or could reach outside of itself.
-    """
+    """A graph, ready to answer; a `Fitted`."""
 
     rounds = 0
 

@@ -18,13 +18,7 @@ class Witness(msgspec.Struct, frozen=True, kw_only=True):
     answers: bytes
 
     def read(self, width: int) -> tuple[Matrix, Floats]:
-        """Return the rows and the answers.
-
-        Raises
-        ------
-        Corrupt
-            If they do not have that many columns.
-        """
+        """Return the rows and the answers."""
         try:
             rows = np.frombuffer(self.rows, dtype="<f4").reshape(self.n, width)
             answers = np.frombuffer(self.answers, dtype="<f8")

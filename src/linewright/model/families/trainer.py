@@ -101,13 +101,7 @@ TRAINERS: Mapping[str, Trainer] = MappingProxyType(
 
 
 def of_width(fitted: Fitted, width: int) -> Fitted:
-    """Return a model of one of the families as one of a wider matrix: it reads the columns at the front, as before.
-
-    Raises
-    ------
-    Corrupt
-        If it is of no family, or reads more columns.
-    """
+    """Return a model of one of the families as one of a wider matrix: it reads the columns at the front, as before."""
     native = fitted.native
     if not isinstance(native, Single) or native.width > width:
         raise Corrupt(
@@ -138,13 +132,7 @@ def read_native(
     | GrownFitted
     | WholeFitted
 ):
-    """Return the fitted model that `Fitted.to_native` wrote. Nothing in it is executed.
-
-    Raises
-    ------
-    Corrupt
-        If `data` is not a native model of a known family, or an ensemble of such.
-    """
+    """Return the fitted model that `Fitted.to_native` wrote. Nothing in it is executed."""
     native = _decoded(data, Single | HazardNative | OddityNative | EnsembleNative | Converted)
     if isinstance(native, OddityNative):
         return OddityFitted(native)

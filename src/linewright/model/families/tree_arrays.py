@@ -88,13 +88,7 @@ _KINDS = {
 
 
 class GrownFitted:
-    """Trees, ready to answer; a `Fitted`.
-
-    Raises
-    ------
-    Corrupt
-        If its parts do not hang together.
-    """
+    """Trees, ready to answer; a `Fitted`."""
 
     rounds = 0
 

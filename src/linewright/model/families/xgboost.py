@@ -216,19 +216,7 @@ def _learner_of(booster: xgboost.Booster) -> Learner:
 def fitted_of(
     booster: xgboost.Booster, *, task: Task, width: int, classes: int, used: int | None
 ) -> XGBoostFitted | str:
-    """Return a model that XGBoost's own interfaces fitted, or why it is none of ours.
-
-    Parameters
-    ----------
-    booster
-        The model.
-    task, classes
-        What is predicted; of the classes those that it was fitted to.
-    width
-        Columns that it reads.
-    used
-        The last round that answers, where early stopping found one; `None` for all.
-    """
+    """Return a model that XGBoost's own interfaces fitted, or why it is none of ours."""
     try:
         learner = _learner_of(booster)
     except msgspec.ValidationError:

@@ -120,35 +120,12 @@ SUMS: Mapping[Link, frozenset[str]] = {
 
 
 def learner_of(data: bytes) -> Learner:
-    """Read a document.
-
-    Parameters
-    ----------
-    data
-        JSON, as `Booster.save_raw` of XGBoost writes it.
-
-    Raises
-    ------
-    msgspec.ValidationError
-        If it is of another form.
-    msgspec.DecodeError
-        If it is no JSON.
-    """
+    """Read a document."""
     return msgspec.json.decode(data, type=Document).learner
 
 
 def rounds_of(learner: Learner, *, outputs: int, rounds: int | None) -> list[GrownTree] | str:
-    """Return trees in the order of rounds and outputs, however many a round has of each; or why they are none of ours.
-
-    Parameters
-    ----------
-    learner
-        The model.
-    outputs
-        What it adds up: one number, or one for each class.
-    rounds
-        So many of them answer; `None` for all.
-    """
+    """Return trees in the order of rounds and outputs, however many a round has of each; or why they are none of ours."""
     name, grown = learner.gradient_booster.name, learner.gradient_booster.model
     if name != "gbtree" or grown is None:
         return f"its booster is {name!r}; trees with one output each (booster gbtree) can be exported"

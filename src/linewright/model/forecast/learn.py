@@ -100,22 +100,6 @@ def learn_forecast(
     The rows are put together to whole series again. The backtest learns from cuts whose values ahead end before those of the latest
     cuts begin, and is measured at these; the model then learns from all of them.
 
-    Parameters
-    ----------
-    rows
-        Rows that may be learned from.
-    season
-        After how many steps it comes again; 1 for never.
-    seed
-        Of the choice of cuts, and of trees.
-    levels
-        Of each level, the number of the sum that each series is part of.
-
-    Raises
-    ------
-    SpecError
-        If no series has a value ahead.
-
     Examples
     --------
     >>> t = np.arange(60.0)

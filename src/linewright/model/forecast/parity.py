@@ -14,13 +14,7 @@ _ALONE = 16
 
 
 def parity_of_steps(model: Model, graph: bytes, *, x: NDArray[np.float32]) -> Parity:
-    """Compare what a package says of rows at once with what it says of each alone, and look whether intervals are in order.
-
-    Raises
-    ------
-    Terminal
-        If a difference is more than it may be.
-    """
+    """Compare what a package says of rows at once with what it says of each alone, and look whether intervals are in order."""
     del graph
     if not len(x):
         raise SpecError("no held-out rows to compare the package on", hint="widen `train.split.test`")

@@ -23,21 +23,6 @@ def shared_errors(errors: Floats, widths: Floats, at: Ints, level: Ints, series:
     errors that have nothing to do with each other at 0, and their sum, which no correlation exceeds, at 1. Each sum of a backtest would
     have needed some ``shared``; the answer is the quantile of these (split conformal). Sums whose steps overlap in time count as one.
 
-    Parameters
-    ----------
-    errors, widths : float64 arrays, shape (n, horizon)
-        Of each row of a backtest: errors, NaN if one is not known, and half-widths of the intervals.
-    at : int64 array, shape (n,)
-        Number of the step of the newest value.
-    level : int64 array, shape (number of series,)
-        Number of the sum that each series is part of.
-    series : int64 array, shape (n,)
-
-    Returns
-    -------
-    float in [0, 1]
-        1 if there are too few sums to say.
-
     Examples
     --------
     >>> chance = np.random.default_rng(1)
@@ -81,17 +66,6 @@ def quality_of_sums(
     shared: float,
 ) -> SumQuality:
     """Measure sums of forecasts.
-
-    Parameters
-    ----------
-    target : float64 array, shape (n, horizon)
-        What came.
-    scores
-        As `Horizons` has them.
-    at, level, series
-        As for `shared_errors`.
-    keys, shared
-        As of `Level`.
 
     Examples
     --------

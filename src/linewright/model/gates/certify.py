@@ -87,38 +87,7 @@ def certify(
     min_rows: int = MIN_ROWS,
     currency: str = "",
 ) -> Certificate:
-    """Judge a candidate by the gates of its line.
-
-    Parameters
-    ----------
-    rows
-        What the candidate is judged on, and what it says of them.
-    rival
-        What it is compared with.
-    package
-        Digest of the candidate.
-    gates
-        As declared in the line file.
-    headline
-        Metric of `beats` gates that name none.
-    groups
-        For each column of a fairness gate, the group of each row as text; `None` is a group of its own.
-    min_rows
-        Fewest rows (or groups or blocks, where those are drawn) that a gate may be decided by: of the rarer of two classes, of
-        the rarest class for metrics that count classes alike, else of all; and of each cell of a fairness gate.
-    currency
-        Of the metric `value`, where the line says what decisions are worth.
-
-    Returns
-    -------
-    Certificate
-        Its verdict follows the rules of `conclude`.
-
-    Raises
-    ------
-    SpecError
-        If a metric does not fit the task, or a fairness gate is asked of a task other than binary or of an unknown column.
-    """
+    """Judge a candidate by the gates of its line."""
     has_champion, clusters = rival.scores is not None, rows.clusters
     judged = Rows(
         task=rows.task,
@@ -210,10 +179,6 @@ def conclude(
     know nothing, and who is no better than the champion may turn out worse. `has_champion` says what comparisons with the champion
     were made with, `by_group` whether bounds are from groups drawn whole, so that only more groups would narrow them; `known` is asked
     what else shows that a candidate which cannot be told from the baseline knows something.
-
-    Returns
-    -------
-    tuple of verdict and reason
     """
     if not outcomes:
         return "hold", Conclusion(kind="no-gates")

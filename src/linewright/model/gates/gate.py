@@ -99,13 +99,7 @@ class Rows:
 
 
 def judge(gate: GateSpec, rows: Rows) -> Outcome:
-    """Return what one gate says of the candidate.
-
-    Raises
-    ------
-    SpecError
-        If the gate does not fit the task or the table.
-    """
+    """Return what one gate says of the candidate."""
     match gate:
         case MetricGate():
             return _judge_metric(gate, rows)

@@ -38,28 +38,7 @@ _KINDS = {
 def to_package_graph(
     data: bytes, form: Adopted, *, encoder: Encoder, classes: Sequence[str], columns: int, where: str
 ) -> bytes:
-    """Return the graph of a package that answers as the file does.
-
-    Parameters
-    ----------
-    data
-        The file's bytes.
-    form
-        How its answers are read.
-    encoder
-        What makes the package's rows.
-    classes
-        Classes in the order of the task; empty for regression.
-    columns
-        Columns of its output: one for each class, or 1.
-    where
-        What errors name.
-
-    Returns
-    -------
-    bytes
-        The same for the same arguments.
-    """
+    """Return the graph of a package that answers as the file does."""
     model = parse_given(data, where=where)
     graph = model.graph
     maps = {node.output[0]: node.input[0] for node in graph.node if node.op_type == "ZipMap"}
@@ -169,11 +148,6 @@ def adopted_parity(given: Asked, model: Model, x: npt.NDArray[Any]) -> Parity:
 
     Rows are asked together, and some of them one by one: a model whose answer to a row depends on the rows beside it,
     or on chance, is refused too.
-
-    Raises
-    ------
-    Terminal
-        If an answer differs by more than `ALLOWED`.
     """
     together, alone = given.scores(x), min(len(x), _ALONE)
     singly = np.concatenate([model.scores(x[i : i + 1]) for i in range(alone)])

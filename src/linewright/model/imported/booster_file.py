@@ -99,26 +99,7 @@ class UnfitError(Exception):
 
 @lru_cache(maxsize=2)  # a run looks at its model several times
 def convert(data: bytes, *, where: str) -> Converted | None:
-    """Return a file of LightGBM or XGBoost as ONNX; `None` for what looks like neither.
-
-    Parameters
-    ----------
-    data
-        The file's bytes; nothing about them is trusted.
-    where
-        What errors name.
-
-    Returns
-    -------
-    Converted or None
-        The same for the same bytes.
-
-    Raises
-    ------
-    RequestError
-        If it is a pickle; if it cannot be read, as it ends too early; or if its answers are not sums of trees in one of the forms that
-        are known here.
-    """
+    """Return a file of LightGBM or XGBoost as ONNX; `None` for what looks like neither."""
     sums = read_foreign(data, where=where)
     try:
         return _converted(sums) if sums else None
@@ -191,13 +172,7 @@ def broken(library: str, why: str) -> UnfitError:
 
 
 def link_of_objective(name: str, known: Mapping[str, Link], library: str) -> Link:
-    """Return how sums become answers.
-
-    Raises
-    ------
-    UnfitError
-        If the objective is not among those that are known.
-    """
+    """Return how sums become answers."""
     if name in known:
         return known[name]
     raise UnfitError(
@@ -209,13 +184,7 @@ def link_of_objective(name: str, known: Mapping[str, Link], library: str) -> Lin
 
 
 def levels_of(listed: Any) -> tuple[str | float, ...]:
-    """Return the categories of a column.
-
-    Raises
-    ------
-    UnfitError
-        If one is neither a text nor a whole number.
-    """
+    """Return the categories of a column."""
     for level in listed:
         is_whole = (
             isinstance(level, int | float) and not isinstance(level, bool) and float(level).is_integer()

@@ -19,22 +19,7 @@ from linewright.model.tasks.links import Floats
 
 
 class LibraryModel:
-    """The model of a file; a `Fitted` where its encoder makes one matrix.
-
-    Parameters
-    ----------
-    sums
-        What the file says.
-    encoder
-        What makes its rows.
-    order
-        Places of its classes in the order of the line's task; empty for numbers.
-
-    Raises
-    ------
-    Corrupt
-        If the library does not take it.
-    """
+    """The model of a file; a `Fitted` where its encoder makes one matrix."""
 
     rounds = 0
 

@@ -36,27 +36,7 @@ class Match(msgspec.Struct, frozen=True, kw_only=True):
 def match(
     given: Given, types: Mapping[str, str], *, usable: Sequence[str], named: Sequence[str], where: str
 ) -> Match:
-    """Find the columns that a model reads.
-
-    Parameters
-    ----------
-    given
-        The model.
-    types
-        Type of each column of the table.
-    usable
-        Columns that may be features, in the order of the table: of these the numbers feed an input that does not say
-        which columns it takes.
-    named
-        Columns in the order of the inputs, where a person has said them.
-    where
-        What errors name.
-
-    Raises
-    ------
-    RequestError
-        If the columns cannot be found, or one is not of the type that its input reads.
-    """
+    """Find the columns that a model reads."""
     names, because, is_guessed = _names(given, types, usable, named)
     widths = _widths(given, len(names))
     if widths is None:

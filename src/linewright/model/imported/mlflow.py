@@ -33,20 +33,7 @@ class Described:
 
 
 def describe(folder: Path, *, where: str) -> Described:
-    """Look at the folder of an MLflow model.
-
-    Parameters
-    ----------
-    folder
-        A folder with a file ``MLmodel``.
-    where
-        What errors name.
-
-    Raises
-    ------
-    RequestError
-        If its description cannot be read, or it has no file that can be taken and lies in the folder.
-    """
+    """Look at the folder of an MLflow model."""
     try:
         told = _read(folder / DESCRIPTION)
     except (OSError, ValueError, RecursionError, YAMLError) as error:

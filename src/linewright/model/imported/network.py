@@ -69,23 +69,7 @@ class Network(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def look_at_network(data: bytes, *, where: str) -> Network:
-    """Look at a file.
-
-    Parameters
-    ----------
-    data
-        Its bytes; nothing about them is trusted.
-    where
-        What errors name.
-
-    Raises
-    ------
-    RequestError
-        If it is not an ONNX file that can run, has operators that networks do not need, or reads something else than one square picture at
-        a time: uint8 or float32, NCHW or NHWC, of 1 or 3 channels.
-    Denied
-        If it could reach outside of itself: data in other files, operators outside of the ONNX standard, functions.
-    """
+    """Look at a file."""
     return _seen(parse_given(data, where=where), where)
 
 
@@ -162,13 +146,7 @@ def _layout(dims: Sequence[int | None]) -> tuple[str, int, int | None] | None:
 
 
 def side_of(network: Network, asked: int | None, *, where: str, otherwise: int) -> int:
-    """Return the side of the squares that a network gets.
-
-    Raises
-    ------
-    RequestError
-        If the network reads another one.
-    """
+    """Return the side of the squares that a network gets."""
     if network.side is not None and asked not in {None, network.side}:
         raise RequestError(
             "the network reads pictures of one size",
@@ -181,13 +159,7 @@ def side_of(network: Network, asked: int | None, *, where: str, otherwise: int) 
 
 
 def scale_of(network: Network, asked: Scale | None, *, where: str) -> Scale:
-    """Return how pixels become the numbers that a network reads.
-
-    Raises
-    ------
-    RequestError
-        If nothing says it, or bytes are to be something else.
-    """
+    """Return how pixels become the numbers that a network reads."""
     if network.dtype == "uint8":
         if asked not in {None, "bytes"}:
             raise RequestError(
@@ -205,13 +177,7 @@ def scale_of(network: Network, asked: Scale | None, *, where: str) -> Scale:
 
 
 def outputs_of(network: Network, asked: Sequence[str], *, where: str) -> tuple[str, ...]:
-    """Return the outputs that are read: those that are named, or the one that there is.
-
-    Raises
-    ------
-    RequestError
-        If one is not there, or there are several and nothing says which.
-    """
+    """Return the outputs that are read: those that are named, or the one that there is."""
     unknown = [name for name in asked if name not in network.outputs]
     if unknown or (not asked and len(network.outputs) > 1):
         raise RequestError(
@@ -235,24 +201,7 @@ class Backbone(NamedTuple):
 def backbone_of(
     data: bytes, asked: PicturesSpec, *, side: int | None, otherwise: int, where: str
 ) -> Backbone:
-    """Return the backbone that a line file requests.
-
-    Parameters
-    ----------
-    data
-        The file's bytes.
-    asked
-        What the line file says.
-    side, otherwise
-        Requested size in pixels; and the default.
-    where
-        What errors name.
-
-    Raises
-    ------
-    RequestError, Denied
-        As `to_backbone`; or if the file and what is requested do not fit together.
-    """
+    """Return the backbone that a line file requests."""
     network = look_at_network(data, where=where)
     found = side_of(network, side, where=where, otherwise=otherwise)
     return to_backbone(
@@ -270,27 +219,6 @@ def to_backbone(
     """Return a graph from pixels to numbers.
 
     Of an output of several places, maps or tokens, the mean, the largest and the standard deviation of each channel are taken.
-
-    Parameters
-    ----------
-    data
-        The file's bytes.
-    side, scale, outputs
-        As `side_of`, `scale_of` and `outputs_of` have them.
-    where
-        What errors name.
-    is_pooled
-        Whether maps and tokens are taken; else an output is a row of numbers.
-
-    Returns
-    -------
-    Backbone
-        The same for the same arguments.
-
-    Raises
-    ------
-    RequestError, Denied
-        As `look_at_network`; or if it fails on a picture, gives what is not finite, or too many numbers.
     """
     model = parse_given(data, where=where)
     network = _seen(model, where)

@@ -23,20 +23,6 @@ _OPSET, _IR = 13, 8
 def form_of_answers(raw: npt.NDArray[Any], *, classes: int, where: str) -> AnswerForm:
     """Return whether rows of a network are probabilities, logits, or a number.
 
-    Parameters
-    ----------
-    raw : float array, shape (n, width)
-        What it gave for pictures of the data.
-    classes
-        Of the line; 0 for numbers.
-    where
-        What errors name.
-
-    Raises
-    ------
-    RequestError
-        If they are neither.
-
     Examples
     --------
     >>> form_of_answers(np.array([[0.25, 0.75]]), classes=2, where="net")
@@ -98,13 +84,7 @@ def to_scores(raw: npt.NDArray[Any], form: AnswerForm, order: Sequence[int]) -> 
 
 
 def to_head(form: AnswerForm, order: Sequence[int], *, before: int, width: int) -> bytes:
-    """Return the graph from the numbers of a picture to what `to_scores` makes of them: ``x``, float32 (n, before + width), to ``y``.
-
-    Parameters
-    ----------
-    before
-        Numbers that come before those of the network.
-    """
+    """Return the graph from the numbers of a picture to what `to_scores` makes of them: ``x``, float32 (n, before + width), to ``y``."""
     nodes: list[Any] = []
     constants = [
         numpy_helper.from_array(np.arange(before, before + width), "places"),
@@ -138,21 +118,7 @@ def to_head(form: AnswerForm, order: Sequence[int], *, before: int, width: int) 
 
 
 class GivenNetwork:
-    """The file as it was given, ready to answer pictures: what a package made of it is compared with.
-
-    Parameters
-    ----------
-    data
-        The file's bytes.
-    output
-        The output that is read.
-    side
-        Of the squares that it gets, in pixels.
-    scale
-        How pixels become the numbers that it reads.
-    where
-        What errors name.
-    """
+    """The file as it was given, ready to answer pictures: what a package made of it is compared with."""
 
     def __init__(self, data: bytes, *, output: str, side: int, scale: Scale | None, where: str) -> None:
         self._network = look_at_network(data, where=where)
@@ -161,13 +127,7 @@ class GivenNetwork:
         self._output, self._side, self._where = output, side, where
 
     def answers(self, files: Sequence[bytes]) -> npt.NDArray[np.float32]:
-        """Return what the output holds for pictures, shape (n, width).
-
-        Raises
-        ------
-        RequestError
-            If one is not a picture, or the network fails on one.
-        """
+        """Return what the output holds for pictures, shape (n, width)."""
         found: list[npt.NDArray[Any]] = []
         for data in files:
             feed = {self._network.input: self._read(decoded(data, self._where).pixels)}

@@ -80,22 +80,7 @@ class Given(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def look_at(data: bytes, *, where: str) -> Given:
-    """Look at a file.
-
-    Parameters
-    ----------
-    data
-        Its bytes, of ONNX or what `model.imported.booster_file` reads; nothing about them is trusted.
-    where
-        What errors name.
-
-    Raises
-    ------
-    RequestError
-        If it is none of these, is too large, cannot run, or reads something else than columns of a table.
-    Denied
-        If it could reach outside of itself: data in other files, operators outside of the ONNX standard, functions.
-    """
+    """Look at a file."""
     model = parse_given(data, where=where)
     converted = convert(data, where=where)
     graph = model.graph
@@ -220,13 +205,7 @@ def _columns(model: ModelProto) -> tuple[str, ...]:
 
 
 def require_answers(given: Given, task: Task, *, where: str) -> None:
-    """Refuse a model whose library says that it answers something else than the task asks for.
-
-    Raises
-    ------
-    RequestError
-        If it has classes where numbers are asked for, or numbers where classes are.
-    """
+    """Refuse a model whose library says that it answers something else than the task asks for."""
     if given.library and (given.codes == 0) == link_of(task).is_class:
         has, asks = "a number", "the probability of each class"
         if given.codes:
@@ -242,13 +221,7 @@ def require_answers(given: Given, task: Task, *, where: str) -> None:
 
 
 def choose_output(given: Given, task: Task, *, wanted: str | None, where: str) -> GivenOutput:
-    """Return the output that holds what the task needs.
-
-    Raises
-    ------
-    RequestError
-        If there is none, or several and `wanted` does not say which.
-    """
+    """Return the output that holds what the task needs."""
     is_class = link_of(task).is_class
     usable = [one for one in given.outputs if is_class or not one.is_map]
     asked = [one for one in usable if one.name == wanted] if wanted is not None else usable
@@ -274,24 +247,7 @@ def choose_output(given: Given, task: Task, *, wanted: str | None, where: str) -
 def spelled_classes(
     own: Sequence[str], labels: Sequence[str], *, said: Sequence[str], where: str
 ) -> tuple[str, ...]:
-    """Return the model's classes in the order of its probabilities, spelled as in the data.
-
-    Parameters
-    ----------
-    own
-        Classes that the model says, in that order; empty if it does not.
-    labels
-        The different labels of the data.
-    said
-        Classes from the line file; empty for those that the model says.
-    where
-        What errors name.
-
-    Raises
-    ------
-    RequestError
-        If the data have a label that the model cannot answer.
-    """
+    """Return the model's classes in the order of its probabilities, spelled as in the data."""
     classes = tuple(said or own)
     unknown = sorted(set(labels) - set(classes))
     if unknown or len(set(classes)) != len(classes):
@@ -310,21 +266,7 @@ def spelled_classes(
 
 
 class GivenModel:
-    """The file as it was given, ready to answer rows: what a package made of it is compared with.
-
-    Parameters
-    ----------
-    data
-        The file's bytes.
-    form
-        How its answers are read.
-    encoder
-        What makes its rows.
-    classes
-        Classes in the order of the line's task.
-    where
-        What errors name.
-    """
+    """The file as it was given, ready to answer rows: what a package made of it is compared with."""
 
     def __init__(
         self, data: bytes, form: Adopted, *, encoder: Encoder, classes: Sequence[str], where: str
@@ -338,13 +280,7 @@ class GivenModel:
         self._order = [form.classes.index(name) for name in classes]
 
     def scores(self, x: npt.NDArray[Any]) -> Floats:
-        """Return scores of encoded rows, as `Model.scores` does for its package.
-
-        Raises
-        ------
-        RequestError
-            If the file cannot run on them, or its answers are neither probabilities nor one number a row.
-        """
+        """Return scores of encoded rows, as `Model.scores` does for its package."""
         raw = self.answers(x)
         if not self._order:
             return self._numbers(raw)

@@ -36,52 +36,18 @@ _ROWS = 2
 
 
 def tried(data: bytes, *, where: str, patience_s: float | None = None) -> Given:
-    """Return what a file says about itself, after it answered in a process of its own.
-
-    Parameters
-    ----------
-    data
-        Its bytes; nothing about them is trusted.
-    where
-        What errors name.
-    patience_s
-        Seconds that it may take to answer (default: `PATIENCE_S`).
-
-    Raises
-    ------
-    RequestError, Denied
-        As `given.look_at`; and if it does not answer in time, takes too much memory, or ends its process.
-    """
+    """Return what a file says about itself, after it answered in a process of its own."""
     return msgspec.convert(_said_of(data, where, "", patience_s), Given)
 
 
 def tried_backbone(data: bytes, asked: PicturesSpec, *, side: int | None, where: str) -> None:
-    """Have a network read a picture, in a separate process.
-
-    Parameters
-    ----------
-    asked
-        What the line file says of it.
-    side
-        Requested size.
-
-    Raises
-    ------
-    RequestError, Denied
-        As `network.backbone_of`; and if it does not answer in time, takes too much memory, or ends its process.
-    """
+    """Have a network read a picture, in a separate process."""
     how = _Pictures(asked=asked.model_dump(mode="json"), side=side)
     _said_of(data, where, msgspec.json.encode(how).decode(), None)
 
 
 def tried_network(data: bytes, *, where: str) -> Network:
-    """Return what a network says about itself, after it read a picture, in any scale, in a separate process.
-
-    Raises
-    ------
-    RequestError, Denied
-        As `tried_backbone`.
-    """
+    """Return what a network says about itself, after it read a picture, in any scale, in a separate process."""
     how = _Pictures(asked={}, side=None, is_guessed=True)
     return msgspec.convert(_said_of(data, where, msgspec.json.encode(how).decode(), None), Network)
 
@@ -131,13 +97,7 @@ def _refused(because: str, where: str) -> RequestError:
 
 
 def main(file: str, where: str, pictures: str, word: str) -> None:
-    """Try a file, and send what it says, or what is wrong with it.
-
-    Parameters
-    ----------
-    pictures
-        How it reads pictures; empty for a file that reads tables.
-    """
+    """Try a file, and send what it says, or what is wrong with it."""
     channel = parent(word)
     channel.send({"ready": True})
     data = Path(file).read_bytes()

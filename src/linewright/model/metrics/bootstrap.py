@@ -113,18 +113,7 @@ class Spread:
     that answer all rows alike, how far apart these may be; of a mean over classes, what classes of which all rows, or none, are right may hide."""
 
     def lower(self, confidence: float) -> float:
-        """Return the one-sided lower bound: the true value is above it with this confidence.
-
-        Parameters
-        ----------
-        confidence
-            In (0.5, 1).
-
-        Returns
-        -------
-        float
-            NaN where the value, or most draws, are undefined, or there are fewer than 2 units.
-        """
+        """Return the one-sided lower bound: the true value is above it with this confidence."""
         return self._bound(confidence, side=-1)
 
     def upper(self, confidence: float) -> float:
@@ -295,24 +284,6 @@ def bootstrap(
 ) -> Draws:
     """Compute statistics of rows and of `draws` samples of them, all on the same draws.
 
-    Parameters
-    ----------
-    statistics
-        As prepared from the same rows by `MetricRule.prepare`, or any function of weights.
-    weight : float64 array, shape (n,)
-        Sample weights; a draw multiplies them.
-    clusters : array, shape (n,), or None
-        Group of each row; groups are drawn whole. `None` draws rows.
-    seed
-        Equal seeds give equal draws.
-    draws
-        1,000 give bounds whose own error is about a tenth of the spread.
-
-    Returns
-    -------
-    Draws
-        Memory is bounded: draws are made in blocks.
-
     Examples
     --------
     >>> mean = lambda weights: weights @ np.arange(4.0) / weights.sum(axis=1)
@@ -364,22 +335,7 @@ def units_of(
     by_class: bool,
     of_class: int | None = None,
 ) -> int:
-    """Count the independent units that a metric rests on.
-
-    Parameters
-    ----------
-    task, truth, weight, clusters
-        As for the metric; rows of weight 0 do not count.
-    by_class
-        Whether the metric takes each class apart (``balanced_accuracy``); then it rests on the rarest class there is.
-    of_class
-        The class that it is about, if no row of another one counts.
-
-    Returns
-    -------
-    int
-        Rows, or groups where `clusters` are given; for two classes those of the rarer one (0 if it is absent).
-    """
+    """Count the independent units that a metric rests on."""
     rules = rules_of(task)
     counts = class_units(truth, weight, clusters, classes=2 if rules.has_positive else 0)
     if of_class is not None:

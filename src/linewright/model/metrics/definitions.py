@@ -74,22 +74,7 @@ class MetricRule(MetricFacts):
         return 1 if self.greater_is_better else -1
 
     def function(self, truth: Truth, scores: npt.NDArray[Any], weight: Floats) -> float:
-        """Return the metric of `scores`, or of decided codes where the metric `uses` decisions.
-
-        Parameters
-        ----------
-        truth : array, shape (n,)
-            Class codes, or numbers for regression.
-        scores : array, shape (n, classes) or (n,)
-            Probabilities, numbers, or decided codes.
-        weight : float64 array, shape (n,)
-            At least 0 each.
-
-        Returns
-        -------
-        float
-            NaN where it is undefined, e.g. ``roc_auc`` of rows of one class.
-        """
+        """Return the metric of `scores`, or of decided codes where the metric `uses` decisions."""
         return float(self.prepare(truth, scores)(np.asarray(weight, dtype=np.float64)[np.newaxis])[0])
 
 
@@ -115,11 +100,6 @@ def find_metric(name: str, tasks: Iterable[Task]) -> MetricRule | None:
 
 def metric(name: str, task: Task) -> MetricRule:
     """Return the metric with that scikit-learn name.
-
-    Raises
-    ------
-    SpecError
-        If there is no such metric, or it does not fit the task; it names those that do, and the nearest.
 
     Examples
     --------

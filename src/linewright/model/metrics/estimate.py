@@ -53,13 +53,6 @@ def measure_of(
 ) -> Measure:
     """Return a metric of one model as a measure.
 
-    Parameters
-    ----------
-    rule, truth, said
-        The metric, and what it is computed from (`MetricRule.uses`).
-    weight, clusters
-        As for `bootstrap`.
-
     Examples
     --------
     >>> from linewright.model.metrics.definitions import metric
@@ -222,13 +215,6 @@ def reach_of_unseen(
     such a share of the rows, of no class more than of another, as other rows are scored, taken at random; the worst that scores
     could do there would leave nothing known. The reach is at least that share of 1, or, of losses and what has no ends, of the metric.
 
-    Parameters
-    ----------
-    rule, truth, said, weight, clusters
-        As for `difference_of`.
-    confidence
-        In (0.5, 1).
-
     Examples
     --------
     >>> from linewright.model.metrics.definitions import metric
@@ -279,22 +265,6 @@ def error_of_means(
     columns: Floats, slopes: Callable[[Floats], Floats], *, weight: Floats, clusters: Clusters
 ) -> Statistic:
     """Prepare the standard error of a function of weighted means of rows, where whole clusters are drawn [1]_.
-
-    Parameters
-    ----------
-    columns : float64 array, shape (n, k)
-        What is averaged.
-    slopes
-        From means, shape (b, k), to the derivatives of the function there, shape (b, k).
-    weight : float64 array, shape (n,)
-        Sample weights; the weights that the statistic is asked for are multiples of them, equal within a cluster.
-    clusters : array, shape (n,), or None
-        Group of each row.
-
-    Returns
-    -------
-    Statistic
-        By linearization; 0 where all rows are alike.
 
     References
     ----------
@@ -357,17 +327,7 @@ def spreads(
     seed: int,
     draws: int | None = None,
 ) -> list[Spread]:
-    """Draw rows again and again, and return where each measure may really be; all on the same draws.
-
-    Parameters
-    ----------
-    measures, units
-        What is measured, and how many independent units each rests on (`intervals.units_of`).
-    weight, clusters, seed
-        As for `bootstrap`.
-    draws
-        By default as many as `draws_for` says.
-    """
+    """Draw rows again and again, and return where each measure may really be; all on the same draws."""
     errors = [one.error for one in measures if one.error is not None]
     made = bootstrap(
         [*(one.value for one in measures), *errors],
@@ -405,19 +365,6 @@ def to_metric(
     rounded: Callable[[float], float] = figure,
 ) -> Metric | None:
     """Return a measured value with its 95 % interval as a record holds it; `None` where the rows leave it undefined.
-
-    Parameters
-    ----------
-    name, n
-        Its name, and how many rows there are.
-    spread
-        As measured.
-    is_known
-        Whether there are at least two units; else the interval is 0 to 1, or absent where values have no ends.
-    is_bounded
-        Whether all values lie in [0, 1].
-    rounded
-        Takes from a figure what depends on the order in which a sum was taken.
 
     Examples
     --------

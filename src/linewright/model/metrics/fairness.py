@@ -142,22 +142,6 @@ def largest_gap(
 ) -> Gap | None:
     """Measure the largest difference between cells of one rate.
 
-    Parameters
-    ----------
-    compared
-        Cells of at least 2 units each.
-    decided : int array, shape (n,)
-        1 where the positive class is answered.
-    weight, clusters, seed, draws
-        As for `bootstrap`.
-    confidence
-        Of each of the two bounds, in (0.5, 1).
-
-    Returns
-    -------
-    Gap or None
-        `None` where no rate has two cells.
-
     Examples
     --------
     >>> decided = np.array([1, 0] * 50 + [0, 0] * 50)

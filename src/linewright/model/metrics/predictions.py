@@ -25,13 +25,7 @@ class Said:
     """What its decisions are worth, shape (n, 2), see `value.Amounts.worth`; `None` where the line does not say."""
 
     def used_by(self, rule: MetricRule) -> Answers:
-        """Return what a metric is computed from.
-
-        Raises
-        ------
-        SpecError
-            If it is made of amounts that were not declared.
-        """
+        """Return what a metric is computed from."""
         if rule.uses == "worth":
             return self._worth()
         return self.decided if rule.uses == "decision" else self.scores
@@ -81,18 +75,6 @@ def guess(
     task: Task, scores: Floats, *, beside: Answers, weight: Floats, amounts: Amounts | None = None
 ) -> Guess:
     """Return what is said without features.
-
-    Parameters
-    ----------
-    task
-        What is predicted.
-    scores : float64 array, shape (n, classes) or (n,)
-        Of the baseline, the same for each row.
-    beside : array, shape (n,)
-        What the model decides that is held against it.
-    weight : float64 array, shape (n,)
-    amounts
-        What decisions are worth: then it gives an alarm for all rows or for none, whichever is worth more.
 
     Examples
     --------

@@ -40,18 +40,6 @@ _QUIET = 5
 def blocks_in_time(truth: npt.NDArray[Any], scores: Iterable[Floats]) -> npt.NDArray[np.intp] | None:
     """Return which block each row is in, by the errors of the models that are measured.
 
-    Parameters
-    ----------
-    truth : array, shape (n,)
-        In order of time: int64 codes of classes, or float64 numbers.
-    scores : float64 arrays, shape (n, classes) or (n,)
-        What each model says of the rows. The model whose errors hang together longest decides.
-
-    Returns
-    -------
-    int array, shape (n,), or None
-        Blocks of equal length, but for the last. `None` where rows are as good as independent: then rows are drawn.
-
     Examples
     --------
     >>> moods = np.repeat(np.random.default_rng(1).normal(size=100), 10)
@@ -75,16 +63,6 @@ def _errors(truth: npt.NDArray[Any], scores: Floats) -> Floats:
 
 def block_length(series: Floats) -> int:
     """Return how many consecutive values a block should hold.
-
-    Parameters
-    ----------
-    series : float64 array, shape (n,)
-        In order of time.
-
-    Returns
-    -------
-    int in [1, max(1, sqrt(n))]
-        1 where no autocorrelation is larger than chance makes it.
 
     Examples
     --------

@@ -22,13 +22,7 @@ Scores = Callable[[NDArray[np.float32]], NDArray[np.float64]]
 
 
 def typical_of(graph: bytes, *, width: int, where: str) -> NDArray[np.float32]:
-    """Return what a typical row is, shape (width,).
-
-    Raises
-    ------
-    Corrupt
-        If the graph does not say it.
-    """
+    """Return what a typical row is, shape (width,)."""
     try:
         said = decoder(list[float | None]).decode(read_parts(graph).metadata[TYPICAL])
     except (KeyError, msgspec.MsgspecError) as error:
@@ -44,21 +38,6 @@ def why_odd(
     scores: Scores, x: NDArray[np.float32], typical: NDArray[np.float32], sources: Sequence[str]
 ) -> list[dict[str, Any]]:
     """Return what each column adds to how odd rows are.
-
-    Parameters
-    ----------
-    scores
-        Returns how odd encoded rows are, shape (n,).
-    x : float32 array, shape (n, width)
-    typical : float32 array, shape (width,)
-    sources
-        The column that each matrix column is made of.
-
-    Returns
-    -------
-    list of dict, one a row
-        ``score``, ``score_unit``, ``base`` (the score of the typical row) and ``contributions`` by column: the mean of what the score falls
-        by if the column is typical, and of what the typical row gets odder by if it has the column. They need not add up to the score.
 
     Examples
     --------
@@ -95,20 +74,6 @@ def why_odd(
 
 def heat_maps(scores: Scores, x: NDArray[np.float32], grid: int) -> list[list[list[float]]]:
     """Return how odd each part of pictures is: the score of a picture whose oddest parts are all as odd as that part.
-
-    Parameters
-    ----------
-    scores
-        As for `why_odd`.
-    x : float32 array, shape (n, grid * grid)
-        How odd each part of each picture is, row by row.
-    grid
-        Parts of a side.
-
-    Returns
-    -------
-    list, one a picture
-        Of rows of scores, four digits each.
 
     Examples
     --------

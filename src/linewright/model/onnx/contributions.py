@@ -95,26 +95,7 @@ class Explainer(Protocol):
 
 
 def open_explainer(graph: Graph, *, encoder: Encoder, outputs: int, where: str) -> Explainer:
-    """Make what explains the answers of a package.
-
-    Parameters
-    ----------
-    graph
-        The package's graph.
-    encoder
-        Its encoder.
-    outputs
-        Scores that it adds up: one for two classes and for numbers, else one a class.
-    where
-        What errors name: the package's digest.
-
-    Raises
-    ------
-    RequestError
-        If the model was imported, or its estimator does not add up scores.
-    Corrupt
-        If the graph is not what an export gives.
-    """
+    """Make what explains the answers of a package."""
     parts = read_parts(graph.data)
     if parts.name == SHARES:
         raise cannot_be_explained("adds-no-scores", model=where)
@@ -249,21 +230,6 @@ def to_answers(
     explained: Explained, *, task: Task, classes: Sequence[str], sources: Sequence[str]
 ) -> list[dict[str, Any]]:
     """Return what the endpoint says of each explained row.
-
-    Parameters
-    ----------
-    explained
-        The rows.
-    task, classes
-        Of the package.
-    sources
-        The column that each matrix column is made of; what came of one column is added up.
-
-    Returns
-    -------
-    list of dict
-        ``score``, ``score_unit``, ``base``, and ``contributions`` by column; for several classes ``score``, ``base`` and
-        ``contributions`` are by class. Of hazards, their means over the intervals of time.
 
     Examples
     --------

@@ -19,17 +19,7 @@ _ALLOWED = 1e-3
 
 
 class ListExplainer:
-    """Explains the lists of one package. Safe to use from several threads.
-
-    Parameters
-    ----------
-    graph
-        The bytes of its graph.
-    encoder
-        Its encoder.
-    where
-        What errors name: the package's digest.
-    """
+    """Explains the lists of one package. Safe to use from several threads."""
 
     def __init__(self, graph: bytes, encoder: Encoder, *, where: str) -> None:
         constants = read_parts(graph).constants
@@ -39,22 +29,7 @@ class ListExplainer:
         self._items, self._where = encoder.items, where
 
     def explain(self, x: NDArray[Any], scores: NDArray[np.float64]) -> list[dict[str, Any]]:
-        """Return ``score``, ``score_unit``, ``base`` and ``contributions`` of each row, by item of its pool: what a list may show.
-
-        Parameters
-        ----------
-        x : float32 array, shape (n, length)
-            Encoded histories.
-        scores : float64 array, shape (n, outputs)
-            What the graph gives for them.
-
-        Raises
-        ------
-        RequestError
-            If there are more than `MOST_PARTS` contributions.
-        Terminal
-            If they do not add up to what the model answers.
-        """
+        """Return ``score``, ``score_unit``, ``base`` and ``contributions`` of each row, by item of its pool: what a list may show."""
         lists = ItemLists(scores)
         shown = int(lists.shown.max(initial=0)) * POOL
         parts = int((x > 0).sum()) * min(shown, lists.ranks)

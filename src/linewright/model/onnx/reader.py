@@ -42,13 +42,7 @@ class Parts(NamedTuple):
 
 
 def read_parts(graph: bytes) -> Parts:
-    """Take an ONNX file apart, in time linear in its bytes.
-
-    Raises
-    ------
-    Corrupt
-        If it is no protocol-buffer message.
-    """
+    """Take an ONNX file apart, in time linear in its bytes."""
     name, nodes, constants, metadata = "", list[Node](), dict[str, memoryview](), dict[str, bytes]()
     for number, value in _messages(memoryview(graph)):
         if number == 14:
@@ -92,11 +86,6 @@ def _node(message: memoryview) -> Node:
 def read_ints(attribute: memoryview) -> NDArray[np.int64]:
     r"""Return the numbers of an attribute of whole numbers, none of them negative.
 
-    Raises
-    ------
-    Corrupt
-        If it is another attribute.
-
     Examples
     --------
     >>> read_ints(memoryview(b"\x40\x05\x40\xac\x02")).tolist()
@@ -129,13 +118,7 @@ def read_texts(attribute: memoryview) -> list[bytes]:
 
 
 def read_tensor(tensor: memoryview) -> NDArray[Any]:
-    """Return a tensor of float, double or int64.
-
-    Raises
-    ------
-    Corrupt
-        If it is another one, or its bytes are not as many as its shape says.
-    """
+    """Return a tensor of float, double or int64."""
     shape, kind, raw = list[int](), 0, memoryview(b"")
     for number, value in fields(tensor):
         if number == 1 and isinstance(value, int):
@@ -151,13 +134,7 @@ def read_tensor(tensor: memoryview) -> NDArray[Any]:
 
 
 def tensor_of(attribute: memoryview) -> memoryview:
-    """Return the tensor of an attribute of one.
-
-    Raises
-    ------
-    Corrupt
-        If it has none.
-    """
+    """Return the tensor of an attribute of one."""
     found = dict(_messages(attribute)).get(5)
     if found is None:
         raise Corrupt("an attribute of the graph is no tensor")

@@ -98,13 +98,7 @@ class Graph:
         """The bytes that it was made of."""
 
     def run(self, feed: Mapping[str, NDArray[Any]], n: int) -> NDArray[np.float32]:
-        """Return what the graph computes for the `n` rows of its inputs: shape (n, outputs).
-
-        Raises
-        ------
-        Terminal
-            If it fails, or answers in another shape than it declares.
-        """
+        """Return what the graph computes for the `n` rows of its inputs: shape (n, outputs)."""
         if n <= self._at_once:
             return self._run(feed, n)
         y = np.empty((n, self._outputs), dtype=np.float32)
@@ -140,27 +134,7 @@ def open_graph(
     where: str = "",
     at_once: int = ROWS_AT_ONCE,
 ) -> Graph:
-    """Make an ONNX file ready to run, on one thread, equal rows giving equal bits.
-
-    Parameters
-    ----------
-    graph
-        The file's bytes, hashed and found right.
-    inputs, outputs
-        What it must read, each [n, columns], and write: ``y`` float32 [n, outputs]; and nothing else. Of `None` outputs, as many as it
-        says itself.
-    where
-        What errors name, e.g. the digest.
-    at_once
-        Rows that it computes at one time.
-
-    Raises
-    ------
-    Denied
-        If it could reach outside of itself (see `check_graph`).
-    Corrupt
-        If it cannot run, or reads or writes something else.
-    """
+    """Make an ONNX file ready to run, on one thread, equal rows giving equal bits."""
     check_graph(graph)
     session = open_session(graph, where)
     if outputs is None:
@@ -183,19 +157,7 @@ def open_graph(
 
 
 def open_session(graph: bytes, where: str, *, all_rewrites: bool = False) -> onnxruntime.InferenceSession:
-    """Make the bytes of an ONNX file that `check_graph` has let through ready to run.
-
-    Parameters
-    ----------
-    all_rewrites
-        Also those that depend on the machine: a network of convolutions is three times as fast by them, and its last digits may
-        differ on another one.
-
-    Raises
-    ------
-    Corrupt
-        If it cannot run.
-    """
+    """Make the bytes of an ONNX file that `check_graph` has let through ready to run."""
     options = onnxruntime.SessionOptions()
     # One thread and one order: equal rows get equal bits, and an endpoint's processes do not fight for cores.
     options.intra_op_num_threads = options.inter_op_num_threads = 1
@@ -225,21 +187,7 @@ def _signature(node: Any) -> tuple[str, str, list[int | str]]:
 
 @lru_cache(maxsize=2)  # what was let through may be opened again and again, as each time a window is closed
 def check_graph(graph: bytes) -> None:
-    """Refuse an ONNX file that could reach outside of itself.
-
-    Parameters
-    ----------
-    graph
-        The file's bytes. They are read, not run, in time linear in their number.
-
-    Raises
-    ------
-    Denied
-        If it uses data outside of the file, functions of its own, training graphs, or operators of a domain
-        that is not among `DOMAINS`.
-    Corrupt
-        If it is no protocol-buffer message, or nested more than 32 deep.
-    """
+    """Refuse an ONNX file that could reach outside of itself."""
     _check("model", memoryview(graph), depth=0)
 
 
@@ -278,23 +226,6 @@ def fields(
     message: memoryview, *, runs: re.Pattern[bytes] | None = None
 ) -> Iterator[tuple[int, memoryview | int]]:
     r"""Yield the fields of a protocol-buffer message.
-
-    Parameters
-    ----------
-    message
-        Its bytes.
-    runs
-        `NUMBERS` or `PLAIN` in an attribute: such fields that follow each other are yielded at once, undecoded, as field 0.
-
-    Yields
-    ------
-    tuple of int and memoryview or int
-        Field number, and content; that of fixed-width numbers is 0, for nothing reads them.
-
-    Raises
-    ------
-    Corrupt
-        If it is none.
 
     Examples
     --------

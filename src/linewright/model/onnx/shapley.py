@@ -67,20 +67,6 @@ class _Group(NamedTuple):
 class TreeExplainer:
     """Explains sums of trees. Safe to use from several threads.
 
-    Parameters
-    ----------
-    trees
-        The trees.
-    width
-        Columns of the rows.
-    outputs
-        Sums that are told.
-
-    Raises
-    ------
-    Corrupt
-        If the nodes do not hang together as trees.
-
     Examples
     --------
     One tree that answers 10 where column 0 is at most 0.5, as it is in 1 of 4 training rows, and 20 elsewhere:
@@ -124,20 +110,7 @@ class TreeExplainer:
             np.add.at(self.base, group.output, group.value * group.share.prod(axis=0))
 
     def explain(self, x: NDArray[np.float32]) -> tuple[Floats, Floats]:
-        """Return the sums of rows, and what each column contributed to them.
-
-        Parameters
-        ----------
-        x : float32 array, shape (n, width)
-            Encoded rows; numbers may be NaN.
-
-        Returns
-        -------
-        sums : float64 array, shape (n, outputs)
-            `base` plus the contributions, to about 1e-12 of the largest of them.
-        contributions : float64 array, shape (n, width, outputs)
-            0 where no tree asks about the column.
-        """
+        """Return the sums of rows, and what each column contributed to them."""
         size = self._width * self._outputs
         sums, contributions = np.empty((len(x), self._outputs)), np.zeros((len(x), size))
         sums[:] = self._constant
@@ -158,15 +131,7 @@ class TreeExplainer:
 
 
 def _shapley(passed: Floats, share: Floats) -> Floats:
-    """Return what each step is worth where the leaf is worth 1.
-
-    Parameters
-    ----------
-    passed : float64 array, shape (n, m, leaves)
-        1 where a row passes a step, else 0.
-    share : float64 array, shape (m, leaves)
-        Above 0.
-    """
+    """Return what each step is worth where the leaf is worth 1."""
     total = np.zeros_like(passed)
     for at, weight in _rule(len(share)):
         factors = passed * at

@@ -51,13 +51,7 @@ class Trees:
 
 
 def read_trees(node: Node) -> Trees:
-    """Return the trees of a ``TreeEnsembleRegressor`` that `export.to_onnx` made.
-
-    Raises
-    ------
-    Corrupt
-        If it lacks something, or asks otherwise than by "at most" and "equal".
-    """
+    """Return the trees of a ``TreeEnsembleRegressor`` that `export.to_onnx` made."""
     attributes = node.attributes
     try:
         ints = {name: read_ints(attributes[name]) for name in attributes if name.endswith(("ids", "_true"))}
@@ -125,13 +119,7 @@ class Asked(NamedTuple):
 
 
 def splits_and_ways(trees: Trees) -> tuple[Splits, Asked]:
-    """Return the splits of trees, and what is asked on the way to each leaf.
-
-    Raises
-    ------
-    Corrupt
-        If the nodes do not hang together as trees.
-    """
+    """Return the splits of trees, and what is asked on the way to each leaf."""
     find = _Finder(trees)
     yes, no = (np.where(trees.is_leaf, 0, find(trees.tree, side)) for side in (trees.yes, trees.no))
     first, last = _chains(trees, yes, no)

@@ -76,27 +76,7 @@ class Model:
         """How wide the intervals of its answers are; `None` for classes."""
 
     def scores(self, x: NDArray[Any]) -> NDArray[np.float64]:
-        """Return the calibrated scores of encoded rows.
-
-        Parameters
-        ----------
-        x : float32 array, shape (n, width), or structured array, shape (n,)
-            What `features.encode.encode` gives for the package's encoder.
-
-        Returns
-        -------
-        float64 array
-            Binary (n, 2) and multiclass (n, k) probabilities in the order of `package.classes`; regression (n,); survival (n, k) shares
-            that are left at the times of `package.classes`; lists of items as `model.tasks.item_lists` has them.
-            All finite. A row's scores do not depend on the rows beside it.
-
-        Raises
-        ------
-        RequestError
-            If `x` has another form, or the graph has no finite answer for a row.
-        Terminal
-            If the graph fails, or answers in another shape than its package says.
-        """
+        """Return the calibrated scores of encoded rows."""
         scores = calibrate(self.package.calibration, self.raw_scores(x))
         # A sum is finite where all are, and seldom where one is not: then each is looked at.
         if (
@@ -116,13 +96,7 @@ class Model:
     def answers(
         self, scores: NDArray[np.float64], *, ids: Sequence[str] = (), explore: float = 0.0
     ) -> list[dict[str, Any]]:
-        """Return what is said for each row of scores, by the rules of the task.
-
-        Parameters
-        ----------
-        ids, explore
-            Of the predictions that are shown, and the share of them that is drawn if they are lists.
-        """
+        """Return what is said for each row of scores, by the rules of the task."""
         package = self.package
         answers = self._rules.answers(
             scores, classes=self._names, threshold=package.threshold, band=self.band
@@ -135,30 +109,7 @@ class Model:
         return [{**answer, "act_by": time} for answer, time in zip(answers, by, strict=True)]
 
     def explain(self, x: NDArray[Any]) -> list[dict[str, Any]]:
-        """Return what each column of encoded rows contributed to their scores before calibration.
-
-        Parameters
-        ----------
-        x : float32 array, shape (n, width)
-            What `features.encode.encode` gives for the package's encoder.
-
-        Returns
-        -------
-        list of dict, one a row
-            ``score``, in the unit that ``score_unit`` names: ``log-odds`` of the positive class; a ``log-weight`` by class,
-            of which the probabilities are the softmax; or ``value``, the prediction. ``base``: the score that knows no
-            column. ``contributions`` by column, which add up with the base to the score within 1e-6 of the largest of them.
-            Of anomalies they need not add up (`model.onnx.anomaly_explanation`). For trees exact Shapley values (see `model.onnx.shapley`), for linear
-            models what differs from the mean row; a column that the model does not read has none, and days between two columns have an own
-            entry. Of a list, by item, what each item of the history added to its score; the base is what popularity adds.
-
-        Raises
-        ------
-        RequestError
-            If the model was imported, or its estimator does not add up scores; if `x` has another form; or if lists have too many parts.
-        Terminal
-            If what is added up is not what the model answers.
-        """
+        """Return what each column of encoded rows contributed to their scores before calibration."""
         package = self.package
         if package.encoder.items:
             if self._list_explainer is None:
@@ -239,13 +190,7 @@ class Feed:
         self._names = tuple(name for name, _, _ in inputs_of(encoder))
 
     def of(self, x: NDArray[Any]) -> dict[str, NDArray[Any]]:
-        """Return the inputs of the graph.
-
-        Raises
-        ------
-        RequestError
-            If `x` is not what the encoder gives.
-        """
+        """Return the inputs of the graph."""
         if self._is_raw and x.dtype.names == self._names:
             return {name: np.ascontiguousarray(x[name]).reshape(-1, 1) for name in self._names}
         if self._is_raw or x.dtype != np.float32 or x.ndim != 2 or x.shape[1] != self._width:
@@ -258,38 +203,13 @@ class Feed:
 
 
 def load(digest: str, get: Callable[[str], bytes], kept: KeptBy | None = None) -> Model:
-    """Load a model by its digest.
-
-    Parameters
-    ----------
-    digest
-        Digest of a `Package`.
-    get
-        Returns the bytes of a digest, e.g. `Artifacts.get`. What it returns is not trusted.
-
-    Raises
-    ------
-    Corrupt
-        If the package or its graph is not what was stored, or the two do not belong together.
-    Denied
-        If the graph could reach outside of itself (see `check_graph`).
-    NotFound
-        From `get`.
-    """
+    """Load a model by its digest."""
     package = read_package(digest, get)
     return open_model(package, get(package.graph), digest=digest, files=get, kept=kept)
 
 
 def read_package(digest: str, get: Callable[[str], bytes]) -> Package:
-    """Return a package without its graph, by its digest.
-
-    Raises
-    ------
-    Corrupt
-        If it is not what was stored.
-    NotFound
-        From `get`.
-    """
+    """Return a package without its graph, by its digest."""
     return decode(Package, get(digest), digest=digest)
 
 
@@ -301,24 +221,7 @@ def open_model(
     files: Files | None = None,
     kept: KeptBy | None = None,
 ) -> Model:
-    """Make a model of a package and the bytes of its graph.
-
-    Parameters
-    ----------
-    package
-        Its `golden` need not exist yet, so that the golden answers can be computed by what will serve.
-    graph
-        Bytes of the ONNX file.
-    digest
-        Digest of the package (default: computed).
-
-    Raises
-    ------
-    Corrupt
-        If the bytes are not those of the package, or do not fit it.
-    Denied
-        If the graph could reach outside of itself (see `check_graph`).
-    """
+    """Make a model of a package and the bytes of its graph."""
     where = digest or digest_of(package)
     _check_fits(package, where)
     _check_bytes(graph, package.graph)
@@ -336,13 +239,7 @@ def open_model(
 
 
 def read_golden(package: Package, get: Callable[[str], bytes]) -> Golden:
-    """Return the golden rows of a package.
-
-    Raises
-    ------
-    Corrupt
-        If they are not what was stored.
-    """
+    """Return the golden rows of a package."""
     body = get(package.golden)
     _check_bytes(body, package.golden)
     try:
@@ -355,24 +252,7 @@ def read_golden(package: Package, get: Callable[[str], bytes]) -> Golden:
 
 
 def golden_differences(model: Model, x: NDArray[Any], expected: Sequence[Mapping[str, Any]]) -> float:
-    """Return how far the model's answers are from those it gave when it was packaged.
-
-    Parameters
-    ----------
-    model
-        The loaded model.
-    x : array, length n
-        The golden rows, encoded.
-    expected
-        The golden predictions, one a row.
-
-    Returns
-    -------
-    float in [0, inf]
-        Largest absolute difference in a probability; for regression, largest difference in the prediction, relative
-        to the expected one, or to a tenth of the largest expected one, where that is larger than 1. Infinite where answers are of another
-        form, class or number. On the machine that packaged it, 0.
-    """
+    """Return how far the model's answers are from those it gave when it was packaged."""
     return largest_difference(model.answers(model.scores(x)), expected)
 
 
@@ -430,27 +310,7 @@ def build(
     graph: bytes,
     golden: bytes,
 ) -> Package:
-    """Return the package of a trained model, before its threshold is chosen; nothing is kept.
-
-    Parameters
-    ----------
-    trained
-        What training gave.
-    label, key
-        Names of these columns of the line's table.
-    columns
-        What a request row may have.
-    missing
-        Texts that mean "no value" there.
-    row_sql
-        What of the line's SQL is carried out on such a row.
-    views
-        Feature views whose columns such a row gets.
-    graph
-        The trained model as an ONNX file.
-    golden
-        Canonical JSON of `Golden`; empty for a package that will only compute them.
-    """
+    """Return the package of a trained model, before its threshold is chosen; nothing is kept."""
     return Package(
         task=trained.task,
         label=label,
@@ -483,18 +343,6 @@ def keep_package(package: Package, artifacts: Artifacts, metadata: Metadata) -> 
 
 def calibrate(calibration: Calibration, scores: NDArray[np.float64]) -> NDArray[np.float64]:
     """Turn raw scores into answers, as `Calibration` says.
-
-    Parameters
-    ----------
-    calibration
-        A fitted calibration. ``sigmoid`` and ``isotonic`` read the second column, of two.
-    scores : float64 array, shape (n, k)
-        Raw probabilities; for ``none`` and ``clip``, anything.
-
-    Returns
-    -------
-    float64 array, shape (n, k)
-        For all but ``none``, ``clip`` and ``hazard``, each row sums to 1. ``isotonic`` is constant outside of its points.
 
     Examples
     --------

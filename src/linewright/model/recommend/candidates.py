@@ -50,15 +50,6 @@ class Candidate:
 def candidates(spec: TrainSpec, *, items: int, again: bool) -> list[Candidate]:
     """Return what is tried, popularity first.
 
-    Parameters
-    ----------
-    spec
-        Its budget says how many settings there are next to popularity; a number of trials counts it.
-    items
-        How many items there are; of more than `MOST_DENSE`, EASE is left out.
-    again
-        Whether items of the history may be listed.
-
     Examples
     --------
     >>> [one.name for one in candidates(TrainSpec(budget="quick"), items=2_000, again=False)]

@@ -41,16 +41,6 @@ def taken_by(
 ) -> Taken:
     """Return what users took, in all their rows.
 
-    Parameters
-    ----------
-    users
-        One a row; a row of `None` is another user.
-    lists
-        Some columns of lists (`text.lists`), one cell a row; what a user had before was taken too.
-    weights
-        The weight of each item of `lists`, at least 0, column by column; a cell of `None` is of ones (default: all are). An item of weight 0 was
-        not taken.
-
     Examples
     --------
     >>> taken = taken_by(["u", "u", None], [['["ale"]', '["ale","bread"]', None], ['["bread"]', '["ale"]', '["ale"]']])
@@ -83,13 +73,6 @@ def lasting(
     histories: Sequence[str | None], labels: Sequence[str | None], place: Mapping[str, int]
 ) -> NDArray[np.bool_]:
     """Return which items are taken by who had them less than half as often as by others, shape (items,).
-
-    Parameters
-    ----------
-    histories, labels
-        What a user had, and took then, one cell a row.
-    place
-        Number of each item.
 
     Notes
     -----

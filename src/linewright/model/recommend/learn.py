@@ -85,11 +85,6 @@ def learn_recommender(
     Candidates learn from the rows before a moment and are compared on those from it on, all items ranked, so that none knows what comes
     later. Of equal losses the one that is tried first is taken, popularity before the others.
 
-    Raises
-    ------
-    SpecError
-        If all rows have one time, or no user took two items.
-
     Examples
     --------
     >>> shelf = ['["ale","bread"]', '["tea","milk"]'] * 20

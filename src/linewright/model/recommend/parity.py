@@ -16,28 +16,7 @@ _ALONE = 16
 
 
 def parity_of_lists(model: Model, graph: bytes, *, x: NDArray[np.float32]) -> Parity:
-    """Compare the lists of a package with those of the numbers in its graph, added up in double.
-
-    Parameters
-    ----------
-    model
-        The loaded package.
-    graph
-        Its graph.
-    x : float32 array, shape (n, length), n at least 1
-        Held-out histories, encoded.
-
-    Returns
-    -------
-    Parity
-        Rows compared; the largest difference of a listed item's score from the sum of its numbers, and how often an item that adds up to
-        more by over `ALLOWED` is not listed before.
-
-    Raises
-    ------
-    Terminal
-        If one of these is more than it may be.
-    """
+    """Compare the lists of a package with those of the numbers in its graph, added up in double."""
     if not len(x):
         raise SpecError("no held-out rows to compare the package on", hint="widen `train.split.test`")
     asked = x[:_MOST]

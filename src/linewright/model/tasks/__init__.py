@@ -14,11 +14,6 @@ __all__ = ["TASKS", "TaskRules", "link_of", "task"]
 def task(name: str) -> TaskRules:
     """Return the rules of a task.
 
-    Raises
-    ------
-    SpecError
-        If there is no such task, or the package that brings it cannot be loaded.
-
     Examples
     --------
     >>> task("regression").metrics

@@ -34,11 +34,6 @@ def positive_class(labels: Sequence[str]) -> tuple[str, str]:
     The affirmative one of a pair such as no/yes, false/true or 0/1; else the rarer; else, of two equally frequent
     classes, the later by spelling.
 
-    Raises
-    ------
-    SpecError
-        If there are not exactly two classes.
-
     Examples
     --------
     >>> positive_class(["No", "Yes", "Yes"])

@@ -81,11 +81,6 @@ _SPAN = re.compile(r"\(([^,+]{1,40}),([^,]{1,40})\]")
 def read_time(label: object) -> tuple[float, bool] | None:
     """Return the time that a label says, and whether it happened then; `None` if it says none.
 
-    Parameters
-    ----------
-    label
-        A text such as ``"12.5"`` or ``"12.5+"``; a number, which happened then; or ``{"time": 12.5, "event": false}``.
-
     Examples
     --------
     >>> read_time("12.5+"), read_time(3), read_time({"time": 4, "event": False}), read_time("soon"), read_time("(5,9]")
@@ -117,13 +112,7 @@ def _read_plain(label: object) -> tuple[float, bool] | None:
 
 
 def read_times(labels: Iterable[Any], *, name: str) -> tuple[Floats, npt.NDArray[np.bool_], Floats]:
-    """Return the times that labels say, whether it happened then, and from when on rows are seen, each of shape (n,).
-
-    Raises
-    ------
-    SpecError
-        If a label says no time of at least 0; `name` is that of the task.
-    """
+    """Return the times that labels say, whether it happened then, and from when on rows are seen, each of shape (n,)."""
     texts = list(labels)
     known = {text: read_span(text) for text in set(texts)}
     found = [known[text] for text in texts]
@@ -282,18 +271,6 @@ def share_seen(places: Places, asked: Floats) -> Floats:
 
 def brier_at_times(places: Places, left: Floats) -> Floats:
     """Return what each row adds to the Brier score at each time, weighted by the inverse probability of censoring [1]_.
-
-    Parameters
-    ----------
-    places : float64 array, shape (n,)
-    left : float64 array, shape (n, k)
-        Share that is said to be left at each time.
-
-    Returns
-    -------
-    float64 array, shape (n, k)
-        0 if a row was censored before a time. Its mean over rows estimates that of rows without censoring. A row that is seen from some
-        time on counts from there on, by what is left then of what was left at that time, and counts for those that have not come yet.
 
     References
     ----------

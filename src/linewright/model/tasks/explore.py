@@ -29,24 +29,6 @@ def explored(
 ) -> list[dict[str, Any]]:
     """Return answers of which a share is drawn, each with the propensity of what it shows.
 
-    Parameters
-    ----------
-    answers
-        One a row, as `Recommend.answers` has them.
-    scores : float64 array, shape (n, outputs)
-        What they were made of (`ItemLists`).
-    names
-        The items, by code from 1.
-    share
-        In (0, 1): the probability that an answer is drawn.
-    ids
-        Ids of the predictions, one a row. All chance follows from them, so that an answer can be computed again.
-
-    Returns
-    -------
-    list of dict
-        The answers, with ``propensities``, in (0, 1], one a position, ``explored``, whether the list was drawn, and ``explore``, the share.
-
     Examples
     --------
     >>> scores = np.array([[2, 1, 0.9, 0.3, 0.5, 0.1, 4, 2, 1]])

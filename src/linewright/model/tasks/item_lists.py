@@ -142,11 +142,6 @@ def with_only(scores: Floats, codes: Collection[int]) -> Floats:
 def with_at_most(scores: Floats, categories: Sequence[str], most: int) -> Floats:
     """Return lists with at most so many items of one category; what stands behind one that is left out moves up.
 
-    Parameters
-    ----------
-    categories
-        That of each item, by its code less one; of an empty one any number is listed.
-
     Examples
     --------
     >>> lists = np.array([[1, 2, 3, 0.9, 0.5, 0.3, 0.1, 0.2, 0.1, 1, 9, 3]])

@@ -35,16 +35,6 @@ class Link:
     def to_scores(self, margins: Floats) -> Floats:
         """Turn what a model adds up into scores.
 
-        Parameters
-        ----------
-        margins : float64 array, shape (n, outputs); of one output also shape (n,)
-            Log-odds of the positive class, log-weights of the classes, or the numbers.
-
-        Returns
-        -------
-        float64 array, shape (n, classes) or (n,)
-            Probabilities that sum to 1 in each row, each exact to about 1e-16 of itself however small; or the numbers.
-
         Examples
         --------
         >>> LOGISTIC.to_scores(np.array([0.0, 100.0])).tolist()
@@ -54,17 +44,6 @@ class Link:
 
     def to_margins(self, scores: Floats) -> Floats:
         """Return what a model added up, from the scores that it made of it: the inverse of `to_scores`.
-
-        Parameters
-        ----------
-        scores : float64 array, shape (n, classes) or (n,)
-            Probabilities, or numbers.
-
-        Returns
-        -------
-        float64 array, shape (n,) or (n, classes)
-            Log-odds of the positive class; log-probabilities, which are the log-weights but for one number a row that
-            `to_scores` takes out again; or the numbers. Probabilities below 1e-300 count as that.
 
         Examples
         --------

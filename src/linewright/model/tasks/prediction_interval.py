@@ -35,19 +35,6 @@ Floats = npt.NDArray[np.float64]
 def half_width(residuals: Floats, weight: Floats) -> float:
     """Return the half-width of an interval that holds `LEVEL` of new rows, from rows like them [1]_.
 
-    Parameters
-    ----------
-    residuals : float64 array, shape (n,)
-        Absolute out-of-fold residuals.
-    weight : float64 array, shape (n,)
-        A new row counts with their mean.
-
-    Returns
-    -------
-    float
-        For equal weights the ceil(0.9 * (n + 1))-th smallest residual; the largest where there are fewer than 9 rows,
-        which then hold less than they should.
-
     Examples
     --------
     >>> half_width(np.arange(1.0, 20.0), np.ones(19))
@@ -62,18 +49,6 @@ def half_width(residuals: Floats, weight: Floats) -> float:
 
 def fit_band(answers: Floats, truth: Floats, weight: Floats) -> Band:
     """Return how wide intervals are, by the answer.
-
-    Parameters
-    ----------
-    answers, truth : float64 arrays, shape (n,)
-        Out-of-fold answers to training rows, and their labels.
-    weight : float64 array, shape (n,)
-        At least 0, and some above it.
-
-    Returns
-    -------
-    Band
-        With one half-width for all answers where there are fewer than 100 rows, or all answers are one.
 
     Examples
     --------

@@ -361,13 +361,7 @@ def _is_number(label: Any) -> bool:
 
 
 def count_labels(labels: Sequence[str]) -> Counter[str]:
-    """Return how often each label occurs; refuse labels of which there is only one.
-
-    Raises
-    ------
-    SpecError
-        If there are fewer than two different labels.
-    """
+    """Return how often each label occurs; refuse labels of which there is only one."""
     counts = Counter(labels)
     if len(counts) < 2:
         raise SpecError(
@@ -382,11 +376,6 @@ def count_labels(labels: Sequence[str]) -> Counter[str]:
 
 def class_codes(labels: Sequence[str] | NDArray[Any], classes: tuple[str, ...]) -> NDArray[np.int64]:
     """Return the place of each label in `classes`, shape (n,).
-
-    Raises
-    ------
-    SpecError
-        If a label is not among them; the message names the first such row, counted from 0.
 
     Examples
     --------
@@ -411,26 +400,14 @@ def class_codes(labels: Sequence[str] | NDArray[Any], classes: tuple[str, ...]) 
 def weighted_shares(
     target: NDArray[np.int64], weight: NDArray[np.float64], classes: int
 ) -> tuple[float, ...]:
-    """Return the share of the weight that each of `classes` classes has; they sum to 1.
-
-    Raises
-    ------
-    SpecError
-        If the weights are all 0.
-    """
+    """Return the share of the weight that each of `classes` classes has; they sum to 1."""
     total = total_weight(weight)
     sums = np.bincount(target, weights=weight, minlength=classes)
     return tuple((sums / total).tolist())
 
 
 def total_weight(weight: NDArray[np.float64]) -> float:
-    """Return the sum of the weights, which is more than 0.
-
-    Raises
-    ------
-    SpecError
-        If the weights are all 0.
-    """
+    """Return the sum of the weights, which is more than 0."""
     total = float(weight.sum())
     if total <= 0:
         raise SpecError("no row has a weight", hint="correct `table.weight`: at least one must be above 0")

@@ -43,25 +43,6 @@ def choose_threshold(
 ) -> Threshold:
     """Choose the threshold of a binary task, at best from rows that the model did not learn from.
 
-    Parameters
-    ----------
-    probability : float64 array, shape (n,)
-        Calibrated probabilities of the positive class.
-    target : int64 array, shape (n,)
-        1 for positive rows.
-    weight : float64 array, shape (n,)
-    amounts
-        What decisions on each row are worth. `None`: the threshold with the best F1.
-    of
-        Which rows these are.
-
-    Returns
-    -------
-    Threshold
-        With `amounts`: the probability at which both answers are worth the same, unless another threshold earned more on
-        these rows by more than chance explains while the probabilities are right. Among equally good thresholds the
-        one with the fewest alarms. Where amounts differ from row to row, that which is worth most if the probabilities are right.
-
     Examples
     --------
     >>> p, y = np.array([0.1, 0.2, 0.6, 0.9]), np.array([0, 0, 1, 1])
@@ -82,24 +63,6 @@ def choose_alarm_threshold(
     alarms: float,
 ) -> Threshold:
     """Choose from which score on a row is called faulty.
-
-    Parameters
-    ----------
-    score : float64 array, shape (n,)
-        Shares of good rows that are less odd, in [0, 1).
-    target : int64 array, shape (n,)
-        1 for rows that are known to be faulty.
-    weight : float64 array, shape (n,)
-    amounts
-        What decisions on each row are worth; `None` if the line does not say.
-    alarms
-        Share of good rows that may alarm, in (0, 1).
-
-    Returns
-    -------
-    Threshold
-        With `amounts` and at least `FEWEST_FAULTY` faulty rows, that by which decisions on these rows are worth most; of equally good ones
-        that with the fewest alarms. Else 1 less `alarms`: scores are shares of good rows.
 
     Examples
     --------

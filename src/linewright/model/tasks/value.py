@@ -57,17 +57,7 @@ class Amounts:
 
 
 def amounts_of(value: Value, n: int, read: Callable[[str], Floats]) -> Amounts:
-    """Return the amounts of `n` rows.
-
-    Parameters
-    ----------
-    value
-        As declared.
-    n
-        How many rows there are.
-    read
-        Returns a column of them as numbers of at least 0, float64, shape (n,).
-    """
+    """Return the amounts of `n` rows."""
 
     def each(amount: float | str) -> Floats:
         named = column_of(amount)
@@ -80,13 +70,7 @@ def amounts_of(value: Value, n: int, read: Callable[[str], Floats]) -> Amounts:
 
 
 def require_stakes(amounts: Amounts, value: Value) -> None:
-    """Require that finding a positive is worth more than missing it: of some row, and of none less.
-
-    Raises
-    ------
-    SpecError
-        If no alarm could ever pay. The checks of a line file ask here too, so that nobody waits for a training to hear of it.
-    """
+    """Require that finding a positive is worth more than missing it: of some row, and of none less."""
     if len(amounts.gain) and bool((amounts.gain >= 0).all()) and bool((amounts.gain > 0).any()):
         return
     raise no_stakes(value)

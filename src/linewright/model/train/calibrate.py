@@ -49,32 +49,6 @@ def fit_calibration(
 ) -> Calibration:
     """Choose and fit a calibration.
 
-    Parameters
-    ----------
-    scores : float64 array, shape (n, classes)
-        Out-of-fold probabilities, raw; for regression numbers, shape (n,).
-    target : int64 array, shape (n,)
-        Class codes; for regression the labels.
-    weight : float64 array, shape (n,), at least 0
-    kind
-        The task.
-    seed
-        Parts the rows for the comparison of candidates, where `parts` does not.
-    parts : int64 array, shape (n,), optional
-        The fold that scored each row, so that rows of one group are never on both sides. With fewer than two different
-        ones the rows are split by chance, unless `is_forward`.
-    is_forward
-        Whether the folds go forward in time (`goes_forward`). A candidate is then fitted to the parts before the one that it
-        is judged on, as it will be used. With fewer than three parts there is too little to judge by, and nothing is calibrated.
-
-    Returns
-    -------
-    Calibration
-        Regression: ``clip`` at an end at which labels pile up (`ends_of_labels`) and beyond which scores go, else none: that takes nothing but error
-        away from scores beyond it. Binary: none, sigmoid or, with at least `ISOTONIC_ROWS` rows of each class, isotonic. Multiclass: none or
-        temperature. Survival: ``hazard``, always, since models shrink what few rows are left for late times toward the rest. A candidate displaces a simpler one only if its cross-validated log-loss is lower by more than the
-        standard error of the difference; forward in time, that of the parts as a whole, for rows of one time err together.
-
     Examples
     --------
     Scores that are too sure in January and too timid in February say nothing of March.
@@ -146,11 +120,6 @@ def _error_of_parts(apart: Floats, parts: Codes) -> float:
 
 def goes_forward(folds: Sequence[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]]) -> bool:
     """Return whether no fold learns from rows that it or a later one judges, as forward chaining in time does.
-
-    Parameters
-    ----------
-    folds
-        Positions to learn from and to judge on. One alone counts as the end of such a chain.
 
     Examples
     --------

@@ -135,17 +135,7 @@ def alone(one: Tried) -> Blend:
 
 
 def blends(tried: Sequence[Tried], judged: Judged, *, most: int = MOST_MEMBERS) -> list[Blend]:
-    """Return what may become the model: each setting alone, and the best of 2, 3, … `most` that greedy selection finds.
-
-    Parameters
-    ----------
-    tried
-        Settings, at least one.
-    judged
-        The rows that their margins are about.
-    most
-        Members of the largest.
-    """
+    """Return what may become the model: each setting alone, and the best of 2, 3, … `most` that greedy selection finds."""
     singles = [alone(one) for one in tried]
     rows = _some_rows(len(judged.mass))
     seen = judged.at(rows)
@@ -255,17 +245,6 @@ def what_pairs_give(
 
     A model with pairs is harder to explain, and a gain that the rows are not sure of is as often a loss. Both are the best by loss,
     sums of several with sums of several: against a single model that answers faster, a sum would win that owes nothing to pairs.
-
-    Parameters
-    ----------
-    tried, paired
-        Settings without pairs, at least one, and with them.
-    judged
-        The rows that their margins are about, one fold after the other.
-    most
-        Members of a sum.
-    folds
-        Rows of each fold.
     """
     if not paired:
         return None

@@ -86,22 +86,7 @@ def chosen_pairs(
     rounds: int,
     seed: int,
 ) -> tuple[Pair, ...]:
-    """Return the pairs of numbers that trees gain most by.
-
-    Parameters
-    ----------
-    x, target, weight, categorical, task, classes, seed
-        As `model.families.trainer.Trainer.fit` takes them. Of very many rows some are looked at, spread evenly.
-    numbers
-        Columns of `x` that may be of a pair.
-    rounds
-        Of the trees that are asked.
-
-    Returns
-    -------
-    tuple of Pair
-        At most `MOST_PAIRS`, the best first; none that orders rows as a better one does.
-    """
+    """Return the pairs of numbers that trees gain most by."""
     rows = np.unique(np.linspace(0, len(x) - 1, min(ROWS_FOR_PAIRS, len(x))).astype(np.int64))
     x, target, weight = x[rows], target[rows], weight[rows]
     varied = [column for column in numbers if _varies(x[:, column])]

@@ -108,43 +108,7 @@ def train(
     engine: Engine | None = None,
     clock: Callable[[], float] = time.monotonic,
 ) -> Training:
-    """Train a model.
-
-    Parameters
-    ----------
-    on
-        The rows, what is predicted of them, and the seed.
-    spec
-        Budget and cap. Its `task` and `split` are not read.
-    report
-        Told of each fit before it starts.
-    metric
-        What people read first. Where it is surely of another opinion than the loss that trials are ranked by, it decides.
-    trainers
-        Families by name.
-    workers
-        Fits that may go on at a time; what comes out does not depend on it.
-    fits
-        Where each finished fit is put, and found by a training that begins again with equal arguments; what comes out does
-        not depend on it. By default nothing is kept.
-    engine
-        What chooses the setting and fits it, in place of the search of the built-in engine; all else is done alike. Its fits
-        go on one at a time.
-    clock
-        Seconds, for `spec.max_seconds` and the time left that is reported; it never decides which model comes out.
-
-    Returns
-    -------
-    Training
-        Equal arguments give equal values, bit for bit.
-
-    Raises
-    ------
-    SpecError
-        If there is no feature, or there are too few rows to judge a model on.
-    Terminal
-        If `spec.max_seconds` is exceeded.
-    """
+    """Train a model."""
     rules = rules_of(on.task)
     rows = rows_of(
         on.x, on.target, on.weight, encoder=on.encoder, task=on.task, classes=len(on.classes), seed=on.seed

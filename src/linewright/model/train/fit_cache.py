@@ -60,17 +60,7 @@ NO_FITS = NoFits()
 
 
 class Kept:
-    """The finished fits of one training.
-
-    Parameters
-    ----------
-    fits
-        Where they lie.
-    x, target, categorical, task, classes, seed
-        What all fits of the training have in common, as `model.families.trainer.Trainer.fit` takes it.
-    also
-        Libraries that fit models beside `LIBRARIES`.
-    """
+    """The finished fits of one training."""
 
     def __init__(
         self,
@@ -111,19 +101,7 @@ class Kept:
         rounds: int | None = None,
         width: int | None = None,
     ) -> str:
-        """Return the digest of what a fit is made from; empty where nothing is kept.
-
-        Parameters
-        ----------
-        weight : float64 array, shape (n,)
-            Of all rows; those at `taken` and `held` count.
-        taken, held : integer arrays
-            Positions of the rows to learn from, and of those that say when more rounds help no more and are judged.
-        rounds
-            Where they are given rather than found.
-        width
-            Columns that the model has to read, where those are not what its setting makes of `x`.
-        """
+        """Return the digest of what a fit is made from; empty where nothing is kept."""
         if self._common is None:
             return ""
         places = [taken] if held is None else [taken, held]

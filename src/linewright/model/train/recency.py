@@ -35,17 +35,6 @@ def windows_of(
 
     The longest is a quarter of the rows at most: where more are new, models learn what is new beside the old.
 
-    Parameters
-    ----------
-    at : array, shape (n,)
-        When each row happened. Rows of one moment are never split apart.
-    target : array, shape (n,)
-        Class codes or numbers.
-    learned : bool array, shape (n,)
-        Rows that may be learned from; the others are in no window.
-    is_class
-        Whether `target` holds codes.
-
     Examples
     --------
     >>> day = np.repeat(np.arange(10), 100)
@@ -73,19 +62,6 @@ def longest_as_good(
     losses: npt.NDArray[np.float64], weight: npt.NDArray[np.float64]
 ) -> tuple[int, npt.NDArray[np.float64]]:
     """Return which model is taken, and the mean loss of each.
-
-    Parameters
-    ----------
-    losses : float64 array, shape (models, n)
-        Loss of each judged row under each model; the later ones learned from more rows.
-    weight : float64 array, shape (n,)
-        Weight of each judged row.
-
-    Returns
-    -------
-    int
-        Row of `losses` of the last model that is not surely worse than the best.
-    float64 array, shape (models,)
 
     Examples
     --------

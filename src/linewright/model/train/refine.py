@@ -47,21 +47,7 @@ _DIGITS = 4
 
 
 def refined(best: Setting, loss: float, *, count: int, seed: int, judge: Callable[[Setting], float]) -> None:
-    """Propose settings near a good one, one after the other, each in the light of what was said of those before.
-
-    Parameters
-    ----------
-    best
-        A setting of trees.
-    loss
-        Its loss.
-    count
-        How many are proposed.
-    seed
-        In [0, 2**31).
-    judge
-        Takes a proposal, named after `best` and its number, and returns its loss.
-    """
+    """Propose settings near a good one, one after the other, each in the light of what was said of those before."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     space = _SPACES[best.family]
     study = optuna.create_study(

@@ -41,20 +41,6 @@ class Drawn(NamedTuple):
 def most_rows(kinds: Iterable[str], n: int, *, most_cells: int = MOST_CELLS) -> int:
     """Return how many of `n` rows may be learned from: as many as make a matrix of `most_cells`, counted and not measured.
 
-    Parameters
-    ----------
-    kinds
-        Types of the feature columns; from them follows about how many columns of the matrix each becomes.
-    n
-        Training rows.
-    most_cells
-        See `MOST_CELLS`.
-
-    Returns
-    -------
-    int
-        At most `n`; at least `FEWEST` or `n`.
-
     Examples
     --------
     >>> most_rows(["number"] * 30, 4_000_000), most_rows(["number"] * 50, 4_000_000)
@@ -77,23 +63,6 @@ def draw(
     groups: npt.NDArray[Any] | None = None,
 ) -> Drawn:
     """Draw rows to learn from.
-
-    Parameters
-    ----------
-    target : array, shape (n,)
-        Class codes or numbers.
-    most
-        Rows that are drawn, about: groups may make it a few more or fewer. At least 4.
-    seed
-        Equal arguments draw the same rows.
-    is_class
-        Whether `target` holds codes.
-    groups : array, shape (n,), optional
-        Rows of one value are all drawn or not at all; those with a row of a rare class are.
-
-    Returns
-    -------
-    Drawn
 
     Examples
     --------

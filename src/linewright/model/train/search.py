@@ -184,13 +184,7 @@ class Pace:
         )
 
     def next(self, says: str) -> None:
-        """Report the fit that begins now.
-
-        Raises
-        ------
-        Terminal
-            If the cap was reached.
-        """
+        """Report the fit that begins now."""
         spent = self._clock() - self._start
         if self._cap is not None and spent > self._cap:
             raise Terminal(
@@ -620,13 +614,7 @@ def rows_of(
     classes: int,
     seed: int,
 ) -> Rows:
-    """Return training rows as a search takes them; the arguments are explained at `model.train.fit.train`.
-
-    Raises
-    ------
-    SpecError
-        If there is no feature, or no row has a weight.
-    """
+    """Return training rows as a search takes them; the arguments are explained at `model.train.fit.train`."""
     if x.shape[1] == 0:
         raise SpecError(
             "no column is left to learn from",
@@ -683,13 +671,7 @@ def _size(rows: Rows) -> Size:
 
 
 def usable_folds(rows: Rows, folds: Sequence[Fold]) -> list[Fold]:
-    """Return the folds that can judge.
-
-    Raises
-    ------
-    SpecError
-        If there is none.
-    """
+    """Return the folds that can judge."""
     usable = _folds_with(rows, folds)
     if not usable:
         raise SpecError(

@@ -230,15 +230,6 @@ class Size:
 def planned(budget: Budget, size: Size, also: Collection[str] = ()) -> tuple[Setting, ...]:
     """Return the settings that a budget buys for a table, with rounds and learning rates fitted to its size.
 
-    Parameters
-    ----------
-    budget
-        As in the line file. ``{trials: N}`` takes the first N settings of the whole table, each as in ``normal``.
-    size
-        Of the table.
-    also
-        Families beside those of the built-in engine.
-
     Examples
     --------
     >>> small = planned("normal", Size(rows=1_000, width=10, outputs=1))
@@ -325,12 +316,6 @@ def with_pairs(setting: Setting) -> Setting:
 def paired(budget: Budget, size: Size) -> tuple[int, int]:
     """Return how many of the best settings of trees are tried again with pairs of numbers, and by how many rounds pairs are chosen.
 
-    Parameters
-    ----------
-    budget, size
-        As for `planned`. Where rows are few, what fits by chance is not told from what is so; where columns are very many, choosing
-        costs more than it gives.
-
     Examples
     --------
     >>> [paired("thorough", Size(rows=rows, width=10, outputs=1)) for rows in (200, 5_000)]
@@ -356,13 +341,6 @@ def folds_judged(budget: Budget, size: Size, folds: int) -> int:
 
     One judges alone only with enough rows of its own: a table may be dear for its columns and classes.
 
-    Parameters
-    ----------
-    budget, size
-        As for `planned`.
-    folds
-        How many there are.
-
     Examples
     --------
     >>> [
@@ -383,15 +361,6 @@ def folds_within(
     budget: Budget, size: Size, folds: int, settings: Collection[Setting], *, share: float = 1.0
 ) -> int:
     """Return on how many of the folds settings are validated, so that all their fits stay within a budget: all or 3.
-
-    Parameters
-    ----------
-    budget, size, folds
-        As for `folds_judged`.
-    settings
-        As `planned` gives them.
-    share : float in (0, 1]
-        Which part of their rounds trees are expected to take.
 
     Examples
     --------
@@ -431,19 +400,6 @@ def refinements(
 ) -> int:
     """Return how many settings are sought around the best one.
 
-    Parameters
-    ----------
-    budget, size
-        As for `planned`. ``{trials: N}`` seeks what the table of settings does not have.
-    best
-        The best setting with trees.
-    rounds
-        Its rounds.
-    folds
-        Folds that each is judged on.
-    also
-        As for `planned`.
-
     Examples
     --------
     >>> size, best = Size(rows=1_000, width=10, outputs=1), SETTINGS[0]
@@ -474,15 +430,6 @@ def most_refinements(budget: Budget, also: Collection[str] = ()) -> int:
 
 def milliseconds(setting: Setting, *, rounds: int, outputs: int) -> float:
     """Return about what the trees of a model cost for 10,000 rows on one thread, counted and not timed; 0 for a linear one.
-
-    Parameters
-    ----------
-    setting
-        A setting; its leaves count.
-    rounds
-        Rounds of boosting; 0 for a linear model.
-    outputs
-        Trees a round.
 
     Examples
     --------

@@ -235,17 +235,7 @@ def noted(kept: str) -> str:
 
 
 def read_accounts(state: Path) -> Accounts:
-    """Return the members and tokens of a factory; empty without such a file.
-
-    Raises
-    ------
-    Denied
-        If others than its owner may read or change the file.
-    Corrupt
-        If it is not what was written.
-    OSError
-        If it cannot be read.
-    """
+    """Return the members and tokens of a factory; empty without such a file."""
     path = state / ACCESS_FILE
     try:
         held = read_owned(

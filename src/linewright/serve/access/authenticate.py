@@ -33,20 +33,7 @@ class _Lasts(NamedTuple):
 
 
 class Authenticator:
-    """Whose a request is, by its token.
-
-    Parameters
-    ----------
-    token
-        What `control_token` returned; it is the owner's until an admin has a token. Its digest alone is kept. Empty where the owner's
-        is not taken.
-    state
-        State folder of the factory, whose members and tokens are followed; `None` for none.
-    actor
-        What the record says of the owner.
-    now
-        The time, for tokens that expire.
-    """
+    """Whose a request is, by its token."""
 
     def __init__(
         self,
@@ -76,13 +63,7 @@ class Authenticator:
 
     @property
     def accounts(self) -> Accounts:
-        """The members and tokens, as they are now.
-
-        Raises
-        ------
-        LinewrightError
-            If they cannot be read: nobody but the owner is let in then.
-        """
+        """The members and tokens, as they are now."""
         if self.state is not None and (now := monotonic()) >= self._look_at:
             self._look_at = now + LOOK_S
             self._follow(self.state)
@@ -130,18 +111,7 @@ class Authenticator:
         self._admitted.clear()
 
     def identify(self, given: Sequence[str]) -> Identity:
-        """Return whose request it is.
-
-        Parameters
-        ----------
-        given
-            The values of its ``Authorization`` headers.
-
-        Raises
-        ------
-        Unauthenticated
-            If there is not exactly one, or it is not ``Bearer`` with a token that lets somebody in.
-        """
+        """Return whose request it is."""
         token = bearer(given)
         is_known = token in self._identities  # then it is somebody's, and not the owner's
         if not is_known and self._digest and hmac.compare_digest(sha256(token), self._digest):
@@ -170,15 +140,7 @@ class Authenticator:
         return known.until > now and known.expires > self.now()
 
     def identify_session(self, secret: str) -> Identity | None:
-        """Return whose session it is; `None` if none has this secret: a token does not count.
-
-        Raises
-        ------
-        Unauthenticated
-            If it is the owner's, and an admin has a token by now.
-        LinewrightError
-            If members and sessions cannot be read.
-        """
+        """Return whose session it is; `None` if none has this secret: a token does not count."""
         self._look_at = 0.0
         accounts, now = self.accounts, self.now()
         return (
@@ -204,13 +166,7 @@ class Authenticator:
 
 
 def bearer(given: Sequence[str]) -> str:
-    """Return the token in the values of ``Authorization`` headers.
-
-    Raises
-    ------
-    Unauthenticated
-        If there is not exactly one, or it is not ``Bearer`` with a token.
-    """
+    """Return the token in the values of ``Authorization`` headers."""
     scheme, _, token = (given[0] if len(given) == 1 else "").partition(" ")
     if scheme.lower() != "bearer" or not token.strip():
         raise _refused("a token is wanted" if not given else "not a bearer token")
@@ -232,11 +188,6 @@ def local_identity(state: Path, token: str, user: str) -> Identity:
 
     The owner of the folder can do everything to it. A token says who acts, and keeps a program to what it is for; that of the owner, for
     the control plane, says that it is the owner.
-
-    Raises
-    ------
-    Unauthenticated
-        If the token lets nobody in.
     """
     if not token or _is_owners(state, token):
         return owner(user)

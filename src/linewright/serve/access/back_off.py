@@ -31,11 +31,6 @@ class BackOff:
     An address waits for all that failed there. What failed under a name elsewhere makes an address wait only after it failed under
     that name itself: so many addresses together guess no faster, and a member with the password gets in from another address.
 
-    Parameters
-    ----------
-    clock
-        Seconds that only grow.
-
     Examples
     --------
     >>> back_off = BackOff(lambda: 0.0)
@@ -59,24 +54,12 @@ class BackOff:
         return max(0.0, *(one - now for one in until))
 
     def require(self, name: str, address: str) -> None:
-        """Refuse somebody who has to wait.
-
-        Raises
-        ------
-        TooMany
-            With the seconds that are left; to ask again before does not make them more.
-        """
+        """Refuse somebody who has to wait."""
         if (left := self.wait_s(name, address)) > 0:
             raise too_many(left)
 
     def begin(self, name: str, address: str) -> None:
-        """Count an attempt as a failure until `succeeded` is called: of many at a time none passes unseen.
-
-        Raises
-        ------
-        TooMany
-            As `require` does.
-        """
+        """Count an attempt as a failure until `succeeded` is called: of many at a time none passes unseen."""
         with self._lock:
             self.require(name, address)
             now = self._clock()

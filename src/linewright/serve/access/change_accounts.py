@@ -30,20 +30,7 @@ NAME = re.compile(r"[a-z0-9][a-z0-9._@+-]{0,62}")
 
 
 def change(state: Path, change: Change) -> Accounts:
-    """Change the members and tokens of a factory, and return them as they are then.
-
-    Parameters
-    ----------
-    state
-        State folder of the factory.
-    change
-        Returns what they are to be, given what they are; what it raises leaves them as they are.
-
-    Raises
-    ------
-    LinewrightError, OSError
-        As `read_accounts` does; and if they cannot be written, so that they stay as they are.
-    """
+    """Change the members and tokens of a factory, and return them as they are then."""
     state.mkdir(mode=0o700, exist_ok=True)
     lock = os.open(state / "access.lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
     try:
@@ -84,15 +71,7 @@ def new_token(*, name: str, grant: Grant, member: str, created: str, expires: st
 
 
 def with_token(made: Made) -> Change:
-    """Add a token.
-
-    Raises
-    ------
-    NotFound
-        If it is a member's whom there is not.
-    Conflict
-        If another token that lets somebody in has its name.
-    """
+    """Add a token."""
 
     def add(accounts: Accounts) -> Accounts:
         if made.kept.member:
@@ -114,13 +93,7 @@ def with_token(made: Made) -> Change:
 
 
 def find_token(accounts: Accounts, name: str) -> str:
-    """Return the public part of a token by its name, or by that part.
-
-    Raises
-    ------
-    NotFound
-        If there is none.
-    """
+    """Return the public part of a token by its name, or by that part."""
     named = [public for public, one in accounts.tokens.items() if one.name == name and not one.revoked]
     if named or name in accounts.tokens:
         return named[0] if named else name
@@ -141,13 +114,7 @@ def without_token(name: str, at: str) -> Change:
 
 
 def with_member(name: str, member: Member) -> Change:
-    """Add a member.
-
-    Raises
-    ------
-    Conflict
-        If there is one of that name.
-    """
+    """Add a member."""
 
     def add(accounts: Accounts) -> Accounts:
         require_name(name, "name")
@@ -161,15 +128,7 @@ def with_member(name: str, member: Member) -> Change:
 
 
 def with_grants(name: str, grants: Callable[[tuple[Grant, ...]], tuple[Grant, ...]]) -> Change:
-    """Change what a member may do; they have to sign in again.
-
-    Raises
-    ------
-    NotFound
-        If there is none of that name.
-    Conflict
-        If the roles come from a provider, or nobody would be admin any more.
-    """
+    """Change what a member may do; they have to sign in again."""
 
     def set_grants(accounts: Accounts) -> Accounts:
         member = find_member(accounts, name)
@@ -205,13 +164,7 @@ def without_member(name: str, at: str) -> Change:
 
 
 def find_member(accounts: Accounts, name: str) -> Member:
-    """Return a member.
-
-    Raises
-    ------
-    NotFound
-        If there is none of that name.
-    """
+    """Return a member."""
     member = accounts.members.get(name)
     if member is None:
         raise NotFound(
@@ -234,13 +187,7 @@ def _with_an_admin(before: Accounts, after: Accounts) -> Accounts:
 
 
 def require_name(name: str, where: str) -> None:
-    """Refuse what cannot be the name of a member or a token.
-
-    Raises
-    ------
-    RequestError
-        If it cannot.
-    """
+    """Refuse what cannot be the name of a member or a token."""
     if not NAME.fullmatch(name):
         allowed = "1 to 63 of a-z, 0-9 and . _ @ + -, beginning with a letter or a digit"
         raise RequestError("this cannot be a name", where=where, found=name[:80], allowed=allowed)

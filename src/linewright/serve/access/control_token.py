@@ -22,20 +22,7 @@ _MOST_BYTES = 200
 
 
 def control_token(state: Path) -> str:
-    """Return the token of a factory's control plane; where there is none yet it is made, and kept.
-
-    Parameters
-    ----------
-    state
-        The state folder of the factory.
-
-    Raises
-    ------
-    Denied
-        If others than its owner may read or change the file, or another user owns it, or it holds no token.
-    OSError
-        If it cannot be made or read.
-    """
+    """Return the token of a factory's control plane; where there is none yet it is made, and kept."""
     path = state / TOKEN_FILE
     with suppress(FileNotFoundError):
         return read_token(path)
@@ -57,15 +44,7 @@ def control_token(state: Path) -> str:
 
 
 def read_token(path: Path) -> str:
-    """Return the token that a file holds.
-
-    Raises
-    ------
-    FileNotFoundError
-        If there is no such file.
-    Denied
-        If others than its owner may read or change it, or another user owns it, or it holds no token.
-    """
+    """Return the token that a file holds."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except FileNotFoundError:

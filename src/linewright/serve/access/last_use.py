@@ -11,13 +11,7 @@ EVERY_S = 60.0
 
 
 class LastUse:
-    """Notes the use of tokens, of each once a minute.
-
-    Parameters
-    ----------
-    state
-        State folder of the factory.
-    """
+    """Notes the use of tokens, of each once a minute."""
 
     def __init__(self, state: Path) -> None:
         self._folder = state / FOLDER

@@ -39,11 +39,6 @@ class LineTags(msgspec.Struct, frozen=True):
 class Tagged:
     """Which lines have which tags at one time. Each question is worked out once.
 
-    Parameters
-    ----------
-    tags
-        Tags by line.
-
     Examples
     --------
     >>> tagged = Tagged({"claims": ("eu", "retail"), "parts": ("eu",)})
@@ -73,11 +68,6 @@ class FollowedTags:
     """Follows which lines have which tags.
 
     A line whose file is another than the one that was read has its tags for `GRACE_S` more seconds: then nothing vouches for them.
-
-    Parameters
-    ----------
-    state
-        State folder of the factory.
     """
 
     def __init__(self, state: Path) -> None:
@@ -125,11 +115,5 @@ def read_tags(state: Path) -> LineTags:
 
 
 def write_tags(state: Path, tags: LineTags) -> None:
-    """Write what line files said.
-
-    Raises
-    ------
-    OSError
-        If it cannot be written; then what was there stays.
-    """
+    """Write what line files said."""
     write_owned(state / TAGS_FILE, msgspec.json.encode(tags))

@@ -19,13 +19,6 @@ MOST_OF_ONE = 100
 class OneTime(Generic[T]):
     """Values by key, each for some seconds and for one reader; threads may use it.
 
-    Parameters
-    ----------
-    seconds
-        How long a value is kept.
-    clock
-        Seconds that only grow.
-
     Examples
     --------
     >>> kept = OneTime[str](60.0, clock=lambda: 0.0)

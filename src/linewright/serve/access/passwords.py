@@ -16,25 +16,13 @@ _NOBODYS = f"$argon2id$v=19$m={MEMORY_KIB},t={PASSES},p={LANES}${'A' * 22}${'A' 
 
 
 def to_hash(password: str) -> str:
-    """Return what is kept of a new password, with a new salt.
-
-    Raises
-    ------
-    RequestError
-        If it is too short or too long.
-    """
+    """Return what is kept of a new password, with a new salt."""
     require_password(password)
     return _hasher().hash(_plain(password))
 
 
 def require_password(password: str) -> None:
-    """Refuse what cannot be a password; the error does not hold it.
-
-    Raises
-    ------
-    RequestError
-        If it is too short or too long.
-    """
+    """Refuse what cannot be a password; the error does not hold it."""
     if not SHORTEST <= len(password) <= LONGEST:
         raise RequestError(
             "this cannot be a password",

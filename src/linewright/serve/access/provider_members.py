@@ -48,18 +48,6 @@ def enter(accounts: Accounts, vouched: Vouched, roles: Mapping[str, Grant], now:
     """Return the accounts as they are once somebody came from a provider.
 
     A member who was here before keeps the name that they had then. Sessions end that have other roles.
-
-    Parameters
-    ----------
-    roles
-        What each group may do.
-
-    Raises
-    ------
-    RequestError
-        If the name of somebody new cannot be one.
-    Conflict
-        If it is somebody else's.
     """
     grants = grants_of(vouched.groups, roles)
     name = member_of(accounts, vouched)
@@ -92,11 +80,6 @@ def member_of(accounts: Accounts, vouched: Vouched) -> str:
 
 def member_name(given: str) -> str:
     """Return the name of a member that a provider's name for them becomes.
-
-    Raises
-    ------
-    RequestError
-        If it cannot be one.
 
     Examples
     --------

@@ -50,15 +50,7 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Refused:
-    """Takes note of refused attempts. Threads may share it.
-
-    Parameters
-    ----------
-    state
-        State folder of the factory; `None` to note nothing.
-    now
-        The time.
-    """
+    """Takes note of refused attempts. Threads may share it."""
 
     def __init__(self, state: Path | None, *, now: Callable[[], str] = now_utc) -> None:
         self._state, self._now = state, now
@@ -145,13 +137,7 @@ class Minute(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def minutes(state: Path, *, now: str) -> list[Minute]:
-    """Return what was refused in minutes that are over, oldest first.
-
-    Raises
-    ------
-    OSError
-        If it cannot be read.
-    """
+    """Return what was refused in minutes that are over, oldest first."""
     over = later(now, -_GRACE_MICROS)[:_MINUTE]
     files: dict[str, list[Path]] = {}
     for path in sorted((state / FOLDER).glob(f"*{ENDING}")):

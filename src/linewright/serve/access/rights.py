@@ -120,13 +120,7 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True):
         return any(permission in scope.permissions and scope.is_anywhere for scope in self.scopes)
 
     def require_somewhere(self, permission: str) -> None:
-        """Refuse what they may not do to any line.
-
-        Raises
-        ------
-        Denied
-            If they lack the right.
-        """
+        """Refuse what they may not do to any line."""
         if not self.allows_somewhere(permission):
             raise self.refusal(permission)
 
@@ -137,20 +131,7 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True):
         return None if len(named) < len(scopes) else frozenset[str]().union(*named)
 
     def require(self, permission: str, lines: Collection[str] = ()) -> None:
-        """Refuse what they may not do.
-
-        Parameters
-        ----------
-        permission
-            The right that is required.
-        lines
-            The lines it concerns; none means the whole factory.
-
-        Raises
-        ------
-        Denied
-            If they may not do it to one of these. It says the same of a line that exists and of one that does not.
-        """
+        """Refuse what they may not do."""
         for line in lines or (None,):
             if not self.allows(permission, line):
                 raise self.refusal(permission, line)

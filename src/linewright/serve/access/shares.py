@@ -20,15 +20,6 @@ class Shares:
 
     One thread, that of the event loop, takes and gives.
 
-    Parameters
-    ----------
-    what
-        What is held, as an error says it.
-    each
-        Most that one client may hold.
-    most
-        Most that all may hold together.
-
     Examples
     --------
     >>> shares = Shares("streams", each=2, most=3)
@@ -51,15 +42,7 @@ class Shares:
         """By all clients."""
 
     def take(self, client: str, amount: int = 1) -> None:
-        """Count what a client takes.
-
-        Raises
-        ------
-        TooMany
-            If it would be more than one may have.
-        Transient
-            If it would be more than all may have.
-        """
+        """Count what a client takes."""
         if self._held[client] + amount > self._each:
             self._forget(client)
             raise TooMany(

@@ -43,17 +43,7 @@ class Secret(NamedTuple):
 
 
 def invite(state: Path, member: str, now: str, *, micros: int = INVITATION_MICROS) -> Secret:
-    """Give a member an invitation, in place of an earlier one.
-
-    Raises
-    ------
-    NotFound
-        If the member does not exist.
-    Conflict
-        If a provider vouches for the member: a password would be a second way in.
-    LinewrightError, OSError
-        As `change` does.
-    """
+    """Give a member an invitation, in place of an earlier one."""
     _, code = new_secret()
     expires = later(now, micros)
     change(state, _with_invitation(member, Invitation(sha256=sha256(code), created=now, expires=expires)))
@@ -82,13 +72,7 @@ def first_invitation(state: Path, now: str) -> str | None:
 
 
 def owner_link(state: Path, now: str) -> Secret:
-    """Return what signs the owner in at a browser, once, in place of an earlier one; who can write the state folder is the owner.
-
-    Raises
-    ------
-    LinewrightError, OSError
-        As `change` does.
-    """
+    """Return what signs the owner in at a browser, once, in place of an earlier one; who can write the state folder is the owner."""
     _, code = new_secret()
     link = Invitation(sha256=sha256(code), created=now, expires=later(now, INVITATION_MICROS))
     change(state, lambda accounts: replace(accounts, owner_link=link))
@@ -98,15 +82,7 @@ def owner_link(state: Path, now: str) -> Secret:
 def begin_owner_session(
     state: Path, code: str, now: str, *, instead: str = "", first: "Callable[[Secret], None] | None" = None
 ) -> Secret:
-    """Use the owner's link up, and sign the owner in; parameters as of `begin_session`.
-
-    Raises
-    ------
-    Denied
-        If the code is not that of the link, was used, or has expired.
-    LinewrightError, OSError
-        As `change` does.
-    """
+    """Use the owner's link up, and sign the owner in; parameters as of `begin_session`."""
     begun = _Begun.make(OWNER, now, first)
 
     def add(accounts: Accounts) -> Accounts:
@@ -165,13 +141,7 @@ def _with_invitation(name: str, invitation: Invitation) -> Change:
 
 
 def invited(accounts: Accounts, code: str, now: str) -> str:
-    """Return whom a code invites.
-
-    Raises
-    ------
-    Denied
-        If nobody: the text is the same for a code that is unknown, was used, or has expired.
-    """
+    """Return whom a code invites."""
     digest = sha256(code)
     for name, member in accounts.members.items():
         found = member.invitation
@@ -185,13 +155,7 @@ def invited(accounts: Accounts, code: str, now: str) -> str:
 
 
 def with_password(code: str, password: str, now: str) -> Change:
-    """Use an invitation up: its member gets a password, of which this is kept, and has to sign in again.
-
-    Raises
-    ------
-    Denied
-        As `invited` does.
-    """
+    """Use an invitation up: its member gets a password, of which this is kept, and has to sign in again."""
 
     def join(accounts: Accounts) -> Accounts:
         name = invited(accounts, code, now)
@@ -211,32 +175,7 @@ def begin_session(
     instead: str = "",
     first: "Callable[[Secret], None] | None" = None,
 ) -> Secret:
-    """Sign a member in by a session that is new.
-
-    Parameters
-    ----------
-    state
-        State folder of the factory.
-    member
-        Who was checked.
-    now
-        The time; sessions that have expired by then are removed.
-    password
-        What was kept of the password that was checked; empty if a provider vouched.
-    vouched
-        Issuer and subject, if a provider vouched.
-    instead
-        Secret of the session that ends, if the same browser had one.
-    first
-        Called before the session is kept: a kill between the two leaves no session of which the record has nothing.
-
-    Raises
-    ------
-    Unauthenticated
-        If the member is gone by now, has another password, or is another's.
-    LinewrightError, OSError
-        As `change` does.
-    """
+    """Sign a member in by a session that is new."""
     begun = _Begun.make(member, now, first)
 
     def add(accounts: Accounts) -> Accounts:

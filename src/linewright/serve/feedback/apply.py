@@ -24,18 +24,7 @@ def text_of(label: str | float) -> str:
 
 
 def keep(database: sqlite3.Connection, label: Label, received: str, place: Place) -> str:
-    """Keep one label, and return how it counts.
-
-    Returns
-    -------
-    str
-        ``accepted``, ``repeated``, ``corrected``, or ``unknown`` where it is about no prediction.
-
-    Raises
-    ------
-    Conflict
-        If another label is kept, or of a correction: another one than it corrects.
-    """
+    """Keep one label, and return how it counts."""
     text = text_of(label.label)
     if label.is_time and label.corrects is None:
         label = _grown(database, label)
@@ -280,13 +269,7 @@ def _replace(
 
 
 def answer_before(database: sqlite3.Connection, key: str, body: str) -> FeedbackAnswer | None:
-    """Return the answer that an idempotency key got before; `None` where it is new.
-
-    Raises
-    ------
-    Conflict
-        If it came with other labels.
-    """
+    """Return the answer that an idempotency key got before; `None` where it is new."""
     row = database.execute("SELECT body, answer FROM answers WHERE key = ?", (key,)).fetchone()
     if row is None:
         return None

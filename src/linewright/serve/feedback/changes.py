@@ -44,18 +44,7 @@ def chained(database: sqlite3.Connection) -> Chained:
 
 
 def wrong_changes(database: sqlite3.Connection, marks: Mapping[int, str]) -> tuple[int, list[str]]:
-    """Compare changes with their digests, and with the labels.
-
-    Parameters
-    ----------
-    marks
-        Digests that are known from elsewhere, by how many changes there were then.
-
-    Returns
-    -------
-    tuple
-        How many changes there are, and what is wrong, each in a sentence.
-    """
+    """Compare changes with their digests, and with the labels."""
     kept = chained(database)
     there, wrong = _LOG.wrong(database, marks, {kept.changes: kept.digest} if kept.changes else {})
     return there, [*wrong, *_unlike(database)]

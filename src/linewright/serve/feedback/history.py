@@ -141,18 +141,6 @@ def came_since(
     """Iterate over the predictions whose label, as it was known, was received at an instant or later.
 
     A label by key stands for each prediction about that key that has none by id. Only labels of that time are read.
-
-    Parameters
-    ----------
-    label
-        Which one to look for (default: any).
-    after
-        Position of the log, as in `read_log`, behind which the predictions are (default: its beginning).
-
-    Returns
-    -------
-    iterator of Came
-        In the order of the log.
     """
     begin, is_it = after or {}, "" if label is None else " AND t.label = ?3"
     # Where both are there, the label by id came first, so its being there now says that it was there then.

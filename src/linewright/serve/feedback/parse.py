@@ -97,13 +97,7 @@ class Label(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 def check_labels(labels: object, package: AllowedLabels, place: Place = in_labels) -> list[Label]:
-    """Return labels in their one spelling.
-
-    Raises
-    ------
-    RequestError
-        For the first that has a wrong form or does not fit the task; it names the place, e.g. ``labels[3].label``.
-    """
+    """Return labels in their one spelling."""
     if not isinstance(labels, list):
         raise RequestError(
             "labels is not a list", where="labels", found=kind_of(labels), allowed="a list of objects"

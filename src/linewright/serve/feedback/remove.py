@@ -61,19 +61,6 @@ def remove_segments(
     """Remove the predictions of some segments from the index, with their labels.
 
     A label by key goes where no other prediction has that key.
-
-    Parameters
-    ----------
-    segments
-        Names. Where they end stays known, so that they are never read again.
-    marks
-        Digests of the chain of changes that are known from elsewhere, by how many changes there were then. Where there are several, the
-        chain must have those of one of them.
-
-    Raises
-    ------
-    Corrupt
-        If labels are not what was kept: removing some would hide it.
     """
     before, most = _sound(database, marks), counted(database)
     numbers = _numbers(database, segments)  # of our own index, not from outside
@@ -92,24 +79,7 @@ def remove_predictions(
     marks: Sequence[Mapping[int, str]],
     named: Collection[str],
 ) -> Gone:
-    """Remove predictions from the index, with their labels, and the answers by idempotency key that name one.
-
-    Parameters
-    ----------
-    ids
-        Numbers of the predictions, as `ids.number_of` gives them.
-    keys
-        Keys whose labels go, where no other prediction has them.
-    marks
-        As for `remove_segments`.
-    named
-        Ids and keys: answers by idempotency key that have one of these texts as a word go, and those whose idempotency key has one.
-
-    Raises
-    ------
-    Corrupt
-        If labels are not what was kept: removing some would hide it.
-    """
+    """Remove predictions from the index, with their labels, and the answers by idempotency key that name one."""
     before, most = _sound(database, marks), counted(database)
     database.execute("PRAGMA secure_delete = ON")
     database.execute("CREATE TEMP TABLE named (id BLOB PRIMARY KEY) WITHOUT ROWID")

@@ -132,20 +132,7 @@ _last_indexed: dict[Path, tuple[Stamp, Indexed]] = {}
 
 
 class Feedback:
-    """The labels of one line. Safe to use from several threads and processes.
-
-    Parameters
-    ----------
-    file
-        The SQLite file, ``feedback/LINE.sqlite`` of the factory's state; made when it is first needed.
-    log_folder
-        The line's prediction log, ``log/LINE``.
-    now
-        The time, UTC, RFC 3339 with microseconds.
-    sealed
-        Where the segments of the log are that are no files any more. Labels are kept without it: a segment is sealed only
-        once the index has its records.
-    """
+    """The labels of one line. Safe to use from several threads and processes."""
 
     def __init__(
         self,
@@ -182,39 +169,7 @@ class Feedback:
         idempotency_key: str | None = None,
         place: Place = in_labels,
     ) -> FeedbackAnswer:
-        """Keep labels durably; all of them or, where one is wrong or contradicts another, none.
-
-        Parameters
-        ----------
-        labels
-            A list of at most 10,000 objects {"id" or "key": …, "label": …, "at": optional ISO 8601 time, "corrects":
-            optional, the label that this one replaces}.
-        package
-            The model whose task and classes a label must fit.
-        idempotency_key
-            At most 255 characters; for 7 days the same key with the same labels gives the same answer.
-        place
-            Names the place of a label in messages.
-
-        Returns
-        -------
-        FeedbackAnswer
-            ``accepted``: new; ``repeated``: known already; ``unknown``: no prediction has that id or key, not kept.
-            Where there are such, ``unknown_first`` names up to 5 of them: ``where``, ``id`` or ``key``, and ``why``; and
-            ``corrected`` counts labels that replaced another.
-
-        Raises
-        ------
-        RequestError
-            If a label has a wrong form; nothing is kept.
-        Conflict
-            If another label is already kept for the same prediction or key than the label itself or the one that it
-            corrects, or the idempotency key came with other labels before; nothing is kept.
-        Transient
-            If another process holds the file, or the disk is full.
-        Terminal
-            If the file may not be written.
-        """
+        """Keep labels durably; all of them or, where one is wrong or contradicts another, none."""
         return self.accept_checked(
             check_labels(labels, package, place), idempotency_key=idempotency_key, place=place
         )
@@ -263,17 +218,7 @@ class Feedback:
     def latest(
         self, limit: int, *, before: str | None = None, key: str | None = None
     ) -> list[tuple[Prediction, Truth | None]]:
-        """Return the predictions that came last, each with its label, the newest first.
-
-        Parameters
-        ----------
-        limit
-            Most of them; those whose record is gone are passed over.
-        before
-            Only those older than the prediction with this id.
-        key
-            Only those about this key.
-        """
+        """Return the predictions that came last, each with its label, the newest first."""
         older = None if before is None else number_of(before)
         found, log = list[tuple[bytes, Prediction]](), self._records()
         while len(found) < limit:
@@ -289,13 +234,7 @@ class Feedback:
             return [(record, newest_of(database, number, record.key)) for number, record in found]
 
     def answers(self, *, before: str | None = None) -> Iterator[LoggedAnswers]:
-        """Iterate over the answers that came last, frame by frame, without their rows: the newest frame first.
-
-        Parameters
-        ----------
-        before
-            Only frames that begin before this id.
-        """
+        """Iterate over the answers that came last, frame by frame, without their rows: the newest frame first."""
         older = None if before is None else number_of(before)
         with self._caught_up():
             pass
@@ -329,11 +268,6 @@ class Feedback:
         """Return an id that is greater than those of all answers before an instant, and of none after it; `None` if all are before it.
 
         Ids grow with the time of the answer, which need not be the one that is in them. It is found by about fifty looks at the index.
-
-        Parameters
-        ----------
-        instant
-            UTC, RFC 3339.
         """
         with self._caught_up():
             pass
@@ -385,14 +319,6 @@ class Feedback:
     ) -> Iterator[tuple[Prediction, Truth | None]]:
         """Iterate over logged predictions in the order of the log, each with its label if that was known.
 
-        Parameters
-        ----------
-        known_by
-            Labels that were received later are not known; one that was corrected later is as it was then.
-        after, until
-            Positions of the log, as in `read_log`, between which to read (default: all of it). A segment that `until`
-            does not name is not read.
-
         Notes
         -----
         One batch of records is in memory at a time.
@@ -406,13 +332,6 @@ class Feedback:
         """Iterate over the predictions behind a position of the log whose label is known, in the order of the log.
 
         Predictions without a label are not read: many labels take long, and many predictions do not.
-
-        Parameters
-        ----------
-        after
-            Position of the log, as in `read_log` (default: its beginning).
-        known_by
-            As in `labelled`.
         """
         with self._caught_up():
             pass
@@ -449,11 +368,6 @@ class Feedback:
 
         Either the label was received then, or the prediction was made then, about a key whose label was there already. The
         label is the one that was known when `end` came; a correction comes like any label.
-
-        Parameters
-        ----------
-        after
-            Position of the log, as in `read_log`, behind which the predictions made since `start` are (default: all).
         """
         known = Known(end, is_included=False)
         with self._caught_up():
@@ -483,26 +397,14 @@ class Feedback:
         return RecordsAt(self._log, sealed=self._sealed)
 
     def counts(self, *, caught_up: bool = True) -> Counts:
-        """Count the logged predictions, and those whose truth is known.
-
-        Parameters
-        ----------
-        caught_up
-            Whether to take new records of the log into the index first; without it nothing is written.
-        """
+        """Count the logged predictions, and those whose truth is known."""
         if not caught_up and not self._file.exists():
             return Counts(0, 0)
         with self._caught_up() if caught_up else self._connected() as database:
             return _counts_in(database)
 
     def catch_up(self) -> list[Damage]:
-        """Take new records of the log into the index, so that the next label does not wait for it.
-
-        Returns
-        -------
-        list
-            The places of the log that hold no record, whenever they were found; not the end of a segment that is being written.
-        """
+        """Take new records of the log into the index, so that the next label does not wait for it."""
         with self._caught_up() as database:
             damage = damage_in(database)
         return [each for each in damage if self._is_damage(each)]
@@ -579,13 +481,6 @@ class Feedback:
         """Check the file, that each label counts once, is about a prediction and is what was kept, and that no counted prediction is gone.
 
         Nothing is written.
-
-        Parameters
-        ----------
-        marks
-            Digests of the chain of changes that are known from elsewhere, by how many changes there were then.
-        dropped
-            Segments of the log that are kept no longer.
         """
         with self._connected() as database:
             found = [str(row[0]) for row in database.execute("PRAGMA quick_check")]
@@ -640,11 +535,6 @@ class Feedback:
         """Count the labels that were accepted, by id or by key: each once, when it came first, however often it was corrected since.
 
         Nothing is written.
-
-        Parameters
-        ----------
-        since, until
-            Instants: from `since` on (default: from the beginning), and before `until` (default: all that have come).
         """
         if not self._file.exists():
             return 0
@@ -751,13 +641,7 @@ def _step_up(database: sqlite3.Connection, version: int) -> None:
 
 
 def schema_at(version: int) -> frozenset[Part]:
-    """Return the schema that a file of labels of a version of its form has.
-
-    Raises
-    ------
-    Terminal
-        If it is newer than what is known here.
-    """
+    """Return the schema that a file of labels of a version of its form has."""
     if version > len(_STEPS):
         raise Terminal(
             "labels were written by a newer Linewright",

@@ -101,25 +101,7 @@ Handler = Callable[["App", Request, tuple[str, ...]], Awaitable[Response]]
 
 
 class App:
-    """Answers the requests of one endpoint.
-
-    Parameters
-    ----------
-    state
-        State folder of the factory: `serving/` is read, `log/` and `feedback/` are written.
-    get
-        Returns the bytes of a digest.
-    tell
-        Called with one JSON object for each thing that the operator should know.
-    capacity
-        What this process takes on.
-    now
-        The time that predictions and labels are recorded with.
-    siblings
-        Through which it knows of the other processes of its endpoint; `None` for none. It is closed at the end.
-    hosts
-        Names in ``Host`` that are ours, beside the loopback ones.
-    """
+    """Answers the requests of one endpoint."""
 
     def __init__(
         self,
@@ -464,13 +446,7 @@ class App:
         live: Live,
         work: Callable[[Loaded], Awaitable[T]],
     ) -> T:
-        """Have a line's models answer, which are loaded first where it rests, and stay until it is done.
-
-        Parameters
-        ----------
-        live
-            The line as it was when its request began; it may have changed since.
-        """
+        """Have a line's models answer, which are loaded first where it rests, and stay until it is done."""
         name = arguments[0]
         waiting = self._lines.hold(name)
         try:

@@ -32,13 +32,7 @@ class _Waiting(msgspec.Struct, frozen=True):
 
 
 class Together:
-    """Gathers requests that come one upon the other. Used from the loop's thread alone.
-
-    Parameters
-    ----------
-    log
-        Returns the log of a line.
-    """
+    """Gathers requests that come one upon the other. Used from the loop's thread alone."""
 
     def __init__(self, log: Callable[[str], PredictionLog]) -> None:
         self._log = log

@@ -52,17 +52,7 @@ class Room(Enum):
 
 
 class Connections:
-    """The connections of one server: how many there may be, and which of them wait for their clients, longest first.
-
-    Parameters
-    ----------
-    tell
-        Called with one JSON object about what was refused, at most once in `TOLD_EVERY_S`.
-    admits
-        Whether a client of this address may connect (default: each may).
-    forwards
-        Whether this address is a proxy's, whose connections are those of many clients (default: none is).
-    """
+    """The connections of one server: how many there may be, and which of them wait for their clients, longest first."""
 
     def __init__(
         self,
@@ -91,15 +81,7 @@ class Connections:
         """Ends a turn, or the pause after it."""
 
     def enter(self, connection: Connection, peer: Sequence[Any] | None = None) -> Room:
-        """Count one more; if that is one too many, close the one that is idle for longest, among those of a client that has too many.
-
-        Parameters
-        ----------
-        connection
-            The one that is counted.
-        peer
-            Address of the client, as sockets give it.
-        """
+        """Count one more; if that is one too many, close the one that is idle for longest, among those of a client that has too many."""
         address = str(peer[0]) if peer else ""
         connection.holder = holder = "" if self._forwards(address) else share_of_address(address)
         self._number += 1

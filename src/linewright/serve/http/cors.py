@@ -16,17 +16,7 @@ App = Callable[[Message, Receive, Send], Awaitable[None]]
 
 
 class Cors:
-    """ASGI middleware: lets pages of named origins ask by a token, never by a cookie; all other requests pass as they came.
-
-    Parameters
-    ----------
-    app
-        What answers.
-    origins
-        The origins.
-    methods
-        Says which methods pages may use on a path: none where they may not ask at all.
-    """
+    """ASGI middleware: lets pages of named origins ask by a token, never by a cookie; all other requests pass as they came."""
 
     def __init__(self, app: App, origins: Iterable[str], methods: Callable[[str], Collection[str]]) -> None:
         self._app, self._methods = app, methods

@@ -49,17 +49,7 @@ class _Bucket:
 
 
 class LogUse:
-    """Bytes by which the logs of lines have grown today, on the disk: also by other processes, before a restart, and sealed since.
-
-    Parameters
-    ----------
-    folder
-        Has a folder of segments for each line.
-    now
-        The time, UTC, as `store.clock.now_utc` gives it.
-    written
-        Returns the bytes that this process has logged of a line, which are known before the next look.
-    """
+    """Bytes by which the logs of lines have grown today, on the disk: also by other processes, before a restart, and sealed since."""
 
     def __init__(self, folder: Path, now: Callable[[], str], written: Callable[[str], int]) -> None:
         self._folder, self.now, self._written = folder, now, written
@@ -148,13 +138,7 @@ class Gate:
         self._together.running -= 1
 
     def take(self, rows: int) -> None:
-        """Take rows of what may come, before they are answered; raise `Refusal` (429) where none may come now.
-
-        Parameters
-        ----------
-        rows
-            How many; 0 where that is not known yet, and they are taken by `owe`.
-        """
+        """Take rows of what may come, before they are answered; raise `Refusal` (429) where none may come now."""
         if self._buckets:
             now = self._clock()
             for bucket in self._buckets:
@@ -197,17 +181,7 @@ def _until_midnight_s(now: str) -> float:
 
 
 class Gates:
-    """The gates of all lines of a process.
-
-    Parameters
-    ----------
-    limits
-        Those of this process, see `AllLimits.share`.
-    use
-        What the logs take.
-    clock
-        Seconds, from anywhere.
-    """
+    """The gates of all lines of a process."""
 
     def __init__(self, limits: AllLimits, use: LogUse, *, clock: Callable[[], float] = monotonic) -> None:
         self._limits, self._use, self._clock = limits, use, clock

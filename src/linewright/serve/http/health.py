@@ -49,13 +49,7 @@ def to_health(
 
 
 def as_one(healths: Sequence[Health]) -> Health:
-    """Say how an endpoint of several processes is: each line as the process has it that is furthest behind.
-
-    Parameters
-    ----------
-    healths
-        What `to_health` says in each process; at least one.
-    """
+    """Say how an endpoint of several processes is: each line as the process has it that is furthest behind."""
     lines: dict[str, list[LineHealth]] = {}
     for line in (line for health in healths for line in health["lines"]):
         lines.setdefault(line["line"], []).append(line)
@@ -107,13 +101,7 @@ def to_gauges(
     indexed: Mapping[str, int],
     outages: Mapping[str, Outages],
 ) -> Iterator[Sample]:
-    """Give the values of the moment for `Metrics.exposition`.
-
-    Parameters
-    ----------
-    indexed
-        By line, the bytes logged by this process that labels surely find.
-    """
+    """Give the values of the moment for `Metrics.exposition`."""
     yield Sample("linewright_processes", "Processes that serve.", (), 1)
     sorted_lines, sorted_logs = sorted(lines.items()), sorted(logs.items())
     for name, live in sorted_lines:

@@ -84,24 +84,7 @@ class Asked(NamedTuple):
 
 
 def read_infer(body: bytes, columns: Sequence[RequestColumn], json_length: str | None = None) -> Asked:
-    """Return a request's rows.
-
-    Parameters
-    ----------
-    body
-        JSON, and where there is a `json_length` bytes of tensors behind it.
-    columns
-        What a row may have.
-    json_length
-        The header that says where the JSON ends, see `oip_binary`.
-
-    Raises
-    ------
-    RequestError
-        If a tensor is not one column of values of its datatype, or the tensors differ in length.
-    Refusal
-        If the body is not JSON.
-    """
+    """Return a request's rows."""
     text, blobs = oip_binary.split(body, json_length)
     infer = read_json(text, Infer, form=_FORM)
     if not infer.inputs:
@@ -290,15 +273,7 @@ def to_answer(
     explained: Sequence[Mapping[str, Any]] = (),
     durability: Durability,
 ) -> InferAnswer:
-    """Return the answer to a request; only the outputs that it asked for, all where it did not say.
-
-    Parameters
-    ----------
-    explained
-        As `Model.explain` gives it, one a row where it was asked for.
-    versions
-        The version that answered each row, where there are two because a canary runs: one output more says it.
-    """
+    """Return the answer to a request; only the outputs that it asked for, all where it did not say."""
     outputs = _outputs(package, ids=ids, answers=answers)
     if explained:
         there = {one["name"] for one in outputs}  # an anomaly has its score anyway
@@ -350,13 +325,7 @@ def _is_binary(asked: Infer, name: str) -> bool:
 
 
 def check_inputs(asked: Asked, line: str, needs: Needs) -> None:
-    """Refuse a request without inputs that the model needs, in Triton's words.
-
-    Raises
-    ------
-    RequestError
-        If an input is not there, nor what `table.sql` makes of it.
-    """
+    """Refuse a request without inputs that the model needs, in Triton's words."""
     given = [tensor.name for tensor in asked.infer.inputs]
     lacks = needs.shape(frozenset(given)).lacks
     if not lacks:
@@ -381,13 +350,7 @@ def _few(names: Sequence[str]) -> str:
 
 
 def check_outputs(asked: Asked, package: Package) -> None:
-    """Refuse outputs that the model does not have, before anything is computed.
-
-    Raises
-    ------
-    RequestError
-        If there is no such output, one is asked for twice, or in a form that is not here.
-    """
+    """Refuse outputs that the model does not have, before anything is computed."""
     infer = asked.infer
     wanted = [output.name for output in infer.outputs or []]
     _check_once(wanted, "outputs")

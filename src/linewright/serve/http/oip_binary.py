@@ -33,32 +33,13 @@ _DTYPES: Mapping[str, str] = {
 
 
 class Blobs:
-    """The bytes behind the JSON of a request, taken tensor by tensor.
-
-    Parameters
-    ----------
-    data
-        All of them; `None` where the request has no header that says where its JSON ends.
-    """
+    """The bytes behind the JSON of a request, taken tensor by tensor."""
 
     def __init__(self, data: memoryview | None) -> None:
         self._data, self._at = data, 0
 
     def take(self, size: object, where: str) -> memoryview:
-        """Return the next bytes.
-
-        Parameters
-        ----------
-        size
-            What the tensor's parameter says.
-        where
-            Names the tensor, for messages.
-
-        Raises
-        ------
-        RequestError
-            If `size` is no number of bytes, or not that many are left.
-        """
+        """Return the next bytes."""
         place = f"{where}.parameters.{SIZE}"
         if self._data is None:
             raise RequestError(
@@ -90,16 +71,6 @@ class Blobs:
 def split(body: bytes, length: str | None) -> tuple[bytes, Blobs]:
     r"""Return the JSON of a request, and the bytes behind it.
 
-    Parameters
-    ----------
-    length
-        The header; without it all is JSON.
-
-    Raises
-    ------
-    RequestError
-        If the header is not a length within the body.
-
     Examples
     --------
     >>> text, blobs = split(b'{"inputs": []}\x07', "14")
@@ -122,22 +93,6 @@ def split(body: bytes, length: str | None) -> tuple[bytes, Blobs]:
 
 def values(data: memoryview, datatype: str, rows: int, where: str, *, is_file: bool = False) -> list[Any]:
     r"""Return the values of a tensor as JSON values.
-
-    Parameters
-    ----------
-    datatype
-        One that the protocol knows; FP16 is a number as well.
-    rows
-        How many there are by the tensor's shape.
-    where
-        Names the tensor, for messages.
-    is_file
-        Whether each of its BYTES may be a whole file, which is returned in base64.
-
-    Raises
-    ------
-    RequestError
-        If the bytes are not as many as these values take, or not values of the datatype.
 
     Examples
     --------
@@ -195,15 +150,7 @@ def _texts(data: memoryview, rows: int, where: str, *, is_file: bool) -> list[st
 
 
 def to_response(answer: InferAnswer, binary: Sequence[bool]) -> Response:
-    """Return an answer, with the data of some of its outputs as bytes.
-
-    Parameters
-    ----------
-    answer
-        As `oip.to_answer` gives it.
-    binary
-        For each of its outputs, whether its data are to be bytes.
-    """
+    """Return an answer, with the data of some of its outputs as bytes."""
     if not any(binary):
         return Response(body=msgspec.json.encode(answer))
     outputs: list[Mapping[str, Any]] = []

@@ -142,13 +142,7 @@ def loaded_form(live: Live) -> RequestForm | None:
 
 
 class Document:
-    """The document of all lines as bytes, built when it is first asked for after a line has changed.
-
-    Parameters
-    ----------
-    needs_token
-        As for `to_openapi`.
-    """
+    """The document of all lines as bytes, built when it is first asked for after a line has changed."""
 
     def __init__(self, *, needs_token: bool = False) -> None:
         self._needs_token = needs_token
@@ -171,11 +165,6 @@ def to_body(lines: Mapping[str, Live], form: FormOf = loaded_form, *, needs_toke
 
 def line_of(query: bytes) -> str | None:
     """Return the one line that a query asks for, or `None` where it asks for all.
-
-    Raises
-    ------
-    RequestError
-        If the query has another parameter, or this one twice.
 
     Examples
     --------
@@ -204,20 +193,6 @@ def to_openapi(
     lines: Mapping[str, Live], form: FormOf = loaded_form, *, needs_token: bool = False
 ) -> answers.OpenAPI:
     """Describe the data plane, with the lines of `lines` that have a model.
-
-    Parameters
-    ----------
-    lines
-        By name. Only the first `MOST_LINES` by name are described, fewer where they have more than `MOST_COLUMNS` columns.
-    form
-        Returns the form of requests to a line. A line is left out where that is `None`, or cannot be read.
-    needs_token
-        Whether requests need a token; else they may have one.
-
-    Returns
-    -------
-    OpenAPI
-        A document of JSON values.
 
     Examples
     --------

@@ -204,23 +204,6 @@ def answer(
     """Answer rows; when it returns the answers are in the log, on the disk where they are wanted `durable`.
 
     Where the line answers without its log, they may be nowhere: `Answered.durability` says so.
-
-    Parameters
-    ----------
-    occlude
-        Whether an explanation has what the parts of pictures say, too.
-    to_log
-        The rows as the log is to have them: the same, or the texts that they were read from; or the body of the one request
-        that they all are, which is then logged whole (default: `rows`).
-
-    Raises
-    ------
-    RequestError
-        If a row does not fit, or what contributed cannot be told.
-    Unusual
-        If the rows are typed, and have to be read as dicts.
-    Transient
-        If the log cannot be written, and the line does not answer without it or the answers are wanted `durable`.
     """
     if rows and isinstance(rows[0], TypedRow) and loaded.tried is not None:
         # A candidate has other columns, and a row that it refuses is looked at.
@@ -542,19 +525,7 @@ def _scored(
 
 
 def read_ask(body: bytes, scorer: Scorer | None = None) -> Ask:
-    """Return a request for predictions.
-
-    Parameters
-    ----------
-    scorer
-        Of the champion that will answer alone, unless something changes meanwhile: its rows are then typed where they have the
-        usual form (default: they are dicts).
-
-    Raises
-    ------
-    RequestError
-        If it has another form, or asks for more explanations than one request may.
-    """
+    """Return a request for predictions."""
     typed = None if scorer is None else scorer.typed
     usual = None if typed is None else typed.read(body)
     # What is explained or waits for the disk takes so long that reading it does not matter.
@@ -567,13 +538,7 @@ def read_ask(body: bytes, scorer: Scorer | None = None) -> Ask:
 
 
 def predict_many(loaded: Loaded, log: PredictionLog, body: bytes) -> tuple[int, Response] | Ask:
-    """Read a request of many rows and answer it; return how many, or the request where it waits for the disk or is explained.
-
-    Raises
-    ------
-    RequestError
-        If it has another form, or a row does not fit.
-    """
+    """Read a request of many rows and answer it; return how many, or the request where it waits for the disk or is explained."""
     ask = read_ask(body, loaded.alone)
     if ask.explain or ask.durable:
         return ask

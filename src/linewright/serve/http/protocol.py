@@ -72,11 +72,6 @@ class BoundedProtocol(HttpToolsProtocol):
     uvicorn has neither: a client that sends a byte now and then would hold a connection for ever, and one that sends
     requests without reading answers would fill the memory. The deadline of the body is the app's, which sees in the scope
     whether it is here already.
-
-    Parameters
-    ----------
-    connections
-        Those of the server.
     """
 
     __slots__ = (
@@ -478,15 +473,7 @@ def bounded(
     reach: Reach = Reach(),  # noqa: B008 -- it is frozen
     tell: Callable[[dict[str, object]], None] = tell_stderr,
 ) -> type[asyncio.Protocol]:
-    """Return what makes the protocol of one server, for uvicorn, and let this process open as many files as it may.
-
-    Parameters
-    ----------
-    reach
-        How clients reach it: who may connect, and who is a proxy.
-    tell
-        Called with one JSON object about what was refused.
-    """
+    """Return what makes the protocol of one server, for uvicorn, and let this process open as many files as it may."""
     raise_file_limit()
     connections = Connections(tell, reach.admits, reach.forwards)
     return cast("type[asyncio.Protocol]", partial(BoundedProtocol, connections))

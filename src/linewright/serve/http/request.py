@@ -49,17 +49,7 @@ T = TypeVar("T")
 
 
 class Refusal(Exception):  # noqa: N818 -- reads as what happened
-    """An error with the HTTP status that says it more exactly than its class does.
-
-    Parameters
-    ----------
-    status
-        HTTP status.
-    error
-        What is wrong, for the answer's body.
-    headers
-        Further headers of the answer.
-    """
+    """An error with the HTTP status that says it more exactly than its class does."""
 
     def __init__(self, status: int, error: LinewrightError, **headers: str) -> None:
         self.status, self.error = status, error
@@ -114,13 +104,7 @@ def to_response(value: object, status: int = 200) -> Response:
 
 
 def to_refusal(error: LinewrightError | Refusal, *, in_words: bool = False) -> Response:
-    """Return an error as a JSON answer.
-
-    Parameters
-    ----------
-    in_words
-        Whether its `error` is the message, as the Open Inference Protocol wants, and the class is in `kind`.
-    """
+    """Return an error as a JSON answer."""
     status, headers = error_status(error)
     inner = error.error if isinstance(error, Refusal) else error
     told = inner.to_json()
@@ -147,13 +131,7 @@ class Budget:
         self.shares = Shares("bytes of requests and unread answers", each=self.each, most=limit)
 
     def take(self, client: Callable[[], str]) -> "Take":
-        """Give what takes bytes of the budget; all are given back at the end of its block.
-
-        Parameters
-        ----------
-        client
-            Says whose share it uses; asked only for more than `SMALL`.
-        """
+        """Give what takes bytes of the budget; all are given back at the end of its block."""
         return Take(self, client)
 
 
@@ -219,24 +197,7 @@ class Request(msgspec.Struct, kw_only=True):
         *,
         also: Collection[str] = (),
     ) -> Awaitable[bytes]:
-        """Return the body.
-
-        Parameters
-        ----------
-        take
-            Called with the size of each part before it is kept.
-        deadline_s
-            Longest time, in seconds, for the whole body.
-        also
-            Content types that it may have besides JSON; an empty one means none.
-
-        Raises
-        ------
-        Refusal
-            415 for another content type or a compressed body, 413 beyond 10 MiB, 408 past the deadline.
-        Gone
-            If the client hung up.
-        """
+        """Return the body."""
         self._check_media_type(("application/json", *also))
         if BODY_IS_HERE in self.scope:
             return self._receive_what_is_here(take)
@@ -350,22 +311,6 @@ def read_json(body: bytes, kind: type[T], *, form: str) -> T:
     """Decode a JSON body.
 
     Numbers beyond the range of a double become infinite, so that whoever reads the value can name its place.
-
-    Parameters
-    ----------
-    body
-        What came.
-    kind
-        The form that it must have.
-    form
-        A body of that form, to show to those who sent another.
-
-    Raises
-    ------
-    Refusal
-        400 where it is not JSON (with the byte), or nested too deeply.
-    RequestError
-        Where it is JSON of another form than `kind` (with the place).
     """
     try:
         return decoder(kind).decode(body)

@@ -112,36 +112,7 @@ def serve(
     now: Callable[[], str] = now_utc,
     tell: Callable[[dict[str, object]], None] = tell_stderr,
 ) -> None:
-    """Serve the lines of a factory until SIGTERM or SIGINT; requests that have begun are answered first.
-
-    Parameters
-    ----------
-    state
-        State folder of the factory.
-    host, port
-        Where to listen; port 0 takes a free one. The address is announced in the state folder, see `endpoint`.
-    capacity
-        What this process takes on.
-    reach
-        How clients reach it.
-    started
-        Called with host:port once connections are accepted.
-    is_stopped
-        Asked ten times a second whether to end, where no signal can come (in a thread, say).
-    now
-        The time that predictions and labels are recorded with.
-    tell
-        Called with one JSON object for each thing that the operator should know.
-
-    Raises
-    ------
-    RequestError
-        If the address cannot be listened on.
-    Denied
-        If other machines could reach it in the clear.
-    OSError
-        If the address cannot be announced (a full disk, say).
-    """
+    """Serve the lines of a factory until SIGTERM or SIGINT; requests that have begun are answered first."""
     if reach.needs_token(host):
         capacity = replace(capacity, limits=replace(capacity.limits, needs_token=True))
     with listening(host, port, reach) as listener:
@@ -179,33 +150,7 @@ def serve_on(
     capacity: Capacity = Capacity(),  # noqa: B008 -- it is frozen
     reach: Reach = Reach(),  # noqa: B008 -- it is frozen
 ) -> bool:
-    """Serve like `serve`, on a socket that other processes may have too, until told to stop or replaced by one of them.
-
-    Parameters
-    ----------
-    listener
-        The socket. It is closed at the end, here alone.
-    siblings
-        Through which the processes of one endpoint know of each other.
-    started
-        Called once connections are accepted, with whether every line that should have a model has one.
-    is_replaced
-        Asked ten times a second whether others serve in its place. From then on nothing more is accepted here, and clients are
-        answered until they have gone, at most `LEAVE_S` seconds.
-    is_stopped
-        Asked ten times a second whether to end.
-    stopping
-        Called when it was told to stop, before the requests that have begun are answered.
-    capacity
-        What this process takes on.
-    reach
-        How clients reach it.
-
-    Returns
-    -------
-    bool
-        Whether it ended because it was replaced.
-    """
+    """Serve like `serve`, on a socket that other processes may have too, until told to stop or replaced by one of them."""
     app = App(
         state,
         LocalArtifacts(state / "artifacts").get,
@@ -234,17 +179,7 @@ def work(
     capacity: Capacity,
     reach: Reach,
 ) -> None:
-    """Serve as one of several processes; SIGHUP says that others serve in its place.
-
-    Parameters
-    ----------
-    listens
-        Called once connections are accepted, see `serve_on`.
-    capacity
-        What this process takes on.
-    reach
-        How clients reach it.
-    """
+    """Serve as one of several processes; SIGHUP says that others serve in its place."""
     replaced: list[int] = []
 
     def hear(number: int, _frame: FrameType | None) -> None:

@@ -81,15 +81,6 @@ def take_in(database: sqlite3.Connection, log: Path, sealed: SealedSegments, end
     """Take about `CHUNK` records into the index, and return whether there may be more.
 
     What is sealed has been taken already, unless the file with the index was lost.
-
-    Parameters
-    ----------
-    database
-        Within a write transaction.
-    log
-        Folder of the log.
-    sealed, ends
-        Segments that are no files any more, and their lengths as they were before the transaction.
     """
     segments = {
         name: (number, position)
@@ -221,17 +212,7 @@ def place_of(database: sqlite3.Connection, identity: bytes) -> Place | None:
 def latest_places(
     database: sqlite3.Connection, limit: int, *, before: bytes | None, key: str | None
 ) -> list[tuple[bytes, Place]]:
-    """Return the ids and places of the predictions that came last, the newest first. Nothing is written.
-
-    Parameters
-    ----------
-    limit
-        Most of them.
-    before
-        Only older ones than this id: ids grow with time.
-    key
-        Only those about this key.
-    """
+    """Return the ids and places of the predictions that came last, the newest first. Nothing is written."""
     end = before or b"\xff" * 17
     found = _latest_of_key(database, key, end) if key is not None else _latest(database, limit, end)
     newest = sorted({row[0]: row for row in found}.values(), reverse=True)[:limit]
@@ -271,15 +252,7 @@ class FramePlace(NamedTuple):
 def latest_frames(
     database: sqlite3.Connection, predictions: int, *, before: bytes | None
 ) -> list[FramePlace]:
-    """Return the places of the frames that came last, the newest first, until they hold as many predictions. Nothing is written.
-
-    Parameters
-    ----------
-    predictions
-        How many, at least, if there are as many.
-    before
-        Only frames that begin before this id.
-    """
+    """Return the places of the frames that came last, the newest first, until they hold as many predictions. Nothing is written."""
     end, names = (
         before or b"\xff" * 17,
         dict(database.execute("SELECT number, name FROM segments").fetchall()),

@@ -39,19 +39,7 @@ class _Lasting:
 
 
 class Outages:
-    """The outages of one line in this process. Safe to use from several threads.
-
-    Parameters
-    ----------
-    serving
-        Folder of the files that endpoints follow.
-    line
-        Name of the line.
-    tell
-        Called with one JSON object when an outage begins and when it is over.
-    now
-        The time that outages are recorded with.
-    """
+    """The outages of one line in this process. Safe to use from several threads."""
 
     def __init__(
         self,

@@ -66,13 +66,7 @@ def count_of(payload: bytes) -> int:
 
 
 def records_of(payload: bytes) -> Sequence[Prediction]:
-    """Return the records of a payload.
-
-    Raises
-    ------
-    msgspec.MsgspecError
-        If it has another form.
-    """
+    """Return the records of a payload."""
     if not is_many(payload):
         return [] if is_forgotten(payload) else [_ONE.decode(payload)]
     told = _SEVERAL.decode(payload)
@@ -108,13 +102,7 @@ def records_of(payload: bytes) -> Sequence[Prediction]:
 
 
 def answers_of(payload: bytes) -> LoggedAnswers | None:
-    """Return what lists show of the records of a payload, of one as of many; `None` if nothing is left of it. Rows are not read.
-
-    Raises
-    ------
-    msgspec.MsgspecError
-        If it has another form.
-    """
+    """Return what lists show of the records of a payload, of one as of many; `None` if nothing is left of it. Rows are not read."""
     if is_forgotten(payload):
         return None
     if is_many(payload):
@@ -141,13 +129,7 @@ def answers_of_one(one: LoggedAnswer | Prediction) -> LoggedAnswers:
 
 
 def without(payload: bytes, ids: Collection[str]) -> bytes | None:
-    """Return a payload of the same length in which nothing is left of the records with these ids; `None` where it has none of them.
-
-    Raises
-    ------
-    msgspec.MsgspecError
-        If it has another form.
-    """
+    """Return a payload of the same length in which nothing is left of the records with these ids; `None` where it has none of them."""
     if not is_many(payload):
         if is_forgotten(payload) or _ONE.decode(payload).id not in ids:
             return None

@@ -62,13 +62,7 @@ class Damage(NamedTuple):
     """``torn``: the end of a segment whose writer was killed or is writing; else what is wrong with a whole frame."""
 
     def is_end_of_killed(self, counted: Mapping[str, int]) -> bool:
-        """Whether a kill may leave this: a torn end behind all that was counted, so that it was never answered.
-
-        Parameters
-        ----------
-        counted
-            Positions by segment up to which every record was whole: `Feedback.counted`.
-        """
+        """Whether a kill may leave this: a torn end behind all that was counted, so that it was never answered."""
         return self.why == TORN and self.offset >= counted.get(self.segment, 0)
 
 
@@ -120,13 +114,7 @@ def is_being_written(segment: Path) -> bool:
 
 
 def open_segment(path: Path) -> IO[bytes]:
-    """Open a segment to read it. A pipe or a device in its place is none, and is not waited for.
-
-    Raises
-    ------
-    FileNotFoundError
-        If there is none.
-    """
+    """Open a segment to read it. A pipe or a device in its place is none, and is not waited for."""
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
@@ -143,26 +131,6 @@ def read_log(
     sealed: SealedSegments = NOTHING_SEALED,
 ) -> Iterator[Logged]:
     """Iterate over the records of a log, segment by segment in the order in which they were begun.
-
-    Parameters
-    ----------
-    folder
-        A line's log folder; one that does not exist is an empty log.
-    after
-        For each segment by file name, the position to read on from: the last `Logged.end` seen. Segments that are not
-        named are read from their beginning, since several processes may write beside each other.
-    until
-        Positions at which to stop; segments that are not named are not read (default: all to their end).
-    damaged
-        Called for bytes that hold no record: a torn end, or a frame whose checksum or length is wrong. Reading goes on behind
-        the frame where its end is known, else with the next segment.
-    sealed
-        Where the segments are that are no files any more (default: all are files).
-
-    Raises
-    ------
-    Corrupt
-        If a sealed segment has changed.
 
     Notes
     -----
@@ -322,13 +290,7 @@ def read_frames_at(
 
 
 class RecordsAt:
-    """Reads records by their places, of which those of one frame are asked for one after the other.
-
-    Parameters
-    ----------
-    folder, sealed
-        As for `read_log`.
-    """
+    """Reads records by their places, of which those of one frame are asked for one after the other."""
 
     def __init__(self, folder: Path, *, sealed: SealedSegments = NOTHING_SEALED) -> None:
         self._folder, self._sealed = folder, sealed

@@ -32,20 +32,7 @@ def say_nothing(_fault: Fault, _because: str | None) -> None:
 
 
 class PredictionLog:
-    """Appends to the log of one line. Safe to use from several threads; several processes may write beside each other.
-
-    Parameters
-    ----------
-    folder
-        The line's log folder; made when the first record comes.
-    segment_bytes
-        Size at which a segment is closed and the next one begun.
-    sync_every_s
-        Longest time, in seconds, that written records wait to be forced to the disk.
-    say
-        Called each time that the log cannot be written or the disk refuses it, with the reason, and with `None` once that
-        works again.
-    """
+    """Appends to the log of one line. Safe to use from several threads; several processes may write beside each other."""
 
     def __init__(
         self,
@@ -87,23 +74,7 @@ class PredictionLog:
         return self._written - self._synced + self._refused
 
     def append(self, records: Sequence[Prediction], *, durable: bool = False) -> int:
-        """Write `records`, all or none; when it returns they survive the kill of this process.
-
-        Parameters
-        ----------
-        durable
-            Whether to return only once they survive power loss too.
-
-        Returns
-        -------
-        int
-            How many bytes they take.
-
-        Raises
-        ------
-        Transient
-            If they cannot be written, or not be forced to the disk where that is wanted; then nothing may be answered.
-        """
+        """Write `records`, all or none; when it returns they survive the kill of this process."""
         return self._append(b"".join([frame_of(payload_of(record)) for record in records]), durable=durable)
 
     def append_request(self, records: Predictions, *, durable: bool = False) -> int:

@@ -32,13 +32,6 @@ SLOWER_BY_S = 0.005
 def is_canary(salt: str, unit: str, share: float) -> bool:
     """Return whether the rows of a unit are the canary's: for ever the same, and with a larger share still.
 
-    Parameters
-    ----------
-    salt
-        Of the canary, so that another one gets other units.
-    share
-        From 0 to 1.
-
     Examples
     --------
     >>> units = [str(number) for number in range(10_000)]
@@ -63,11 +56,6 @@ class Evidence:
     The client with the most failures is left out. A candidate has failed enough where those of the others are `FAILURES` or more, and
     `FAILED_SHARE` of their requests. If one client sends all requests of a trial it is the traffic: then `ALONE_FAILURES` count, `ALONE_S`
     after its first request.
-
-    Parameters
-    ----------
-    clock
-        Seconds that only grow.
 
     Examples
     --------
@@ -175,15 +163,7 @@ class _Seen:
 
 
 class Guard:
-    """Counts what candidates do that are tried beside the champion. Safe to use from several threads.
-
-    Parameters
-    ----------
-    drop
-        Called with line, package and reason when a candidate must go.
-    clock
-        Seconds that only grow.
-    """
+    """Counts what candidates do that are tried beside the champion. Safe to use from several threads."""
 
     def __init__(
         self,

@@ -24,26 +24,12 @@ class Trouble(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def note_trouble(serving: Path, line: str, trouble: Trouble) -> None:
-    """Leave word of a canary that was taken out of service; a later one replaces it.
-
-    Raises
-    ------
-    OSError
-        If it cannot be written.
-    """
+    """Leave word of a canary that was taken out of service; a later one replaces it."""
     write_whole(line_path(serving, line, _ENDING), msgspec.json.encode(trouble))
 
 
 def trouble_with(serving: Path, line: str, package: str) -> str | None:
-    """Return why an endpoint took a canary out of service; `None` where none did.
-
-    Parameters
-    ----------
-    serving
-        Folder of the files that endpoints follow.
-    package
-        Digest of the canary; what was said of another one counts no more.
-    """
+    """Return why an endpoint took a canary out of service; `None` where none did."""
     try:
         found = decoder(Trouble).decode(line_path(serving, line, _ENDING).read_bytes())
     except (OSError, msgspec.MsgspecError):

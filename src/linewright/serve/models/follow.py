@@ -63,21 +63,7 @@ class UseOfMemory(NamedTuple):
 
 
 class Lines:
-    """Follows the pointer files of a folder and holds the loaded models.
-
-    Parameters
-    ----------
-    folder
-        Where the files ``LINE.json`` are; it need not exist yet.
-    get
-        Returns the bytes of a digest. What it returns is verified.
-    tell
-        Called with one JSON object for each change, for the log of the process.
-    probe
-        Tries a package elsewhere and raises what is wrong with it; asked where something serves already.
-    budget
-        Bytes that all loaded models may take (default: `memory.usual_budget`).
-    """
+    """Follows the pointer files of a folder and holds the loaded models."""
 
     def __init__(
         self,
@@ -126,27 +112,14 @@ class Lines:
             return UseOfMemory(self._memory.used, self._memory.budget, self._loads, self._let_go)
 
     def form(self, live: Live) -> RequestForm | None:
-        """Return the form of requests to a line, from its package alone where it rests; `None` where it has no model.
-
-        Raises
-        ------
-        LinewrightError
-            If the package cannot be read, or is not what was stored.
-        """
+        """Return the form of requests to a line, from its package alone where it rests; `None` where it has no model."""
         if live.scorer is not None or live.arm is None:
             return live.scorer and live.scorer.form
         known = live.wanted.known if live.wanted is not None else ()
         return form_of(read_package(live.arm.package, self._get), live.arm.limits, known)
 
     def hold(self, line: str) -> "Future[None] | None":
-        """Keep the models of a line in memory until `release`, which has to follow.
-
-        Returns
-        -------
-        Future or None
-            `None` where there is nothing to wait for. Where the line rests, what all wait for who ask for it meanwhile: then its
-            models are loaded, or the line says why they were refused. It raises `Transient` where there is no room for them.
-        """
+        """Keep the models of a line in memory until `release`, which has to follow."""
         with self._lock:
             self._memory.use(line)
             live = self._live.get(line)
@@ -524,13 +497,7 @@ class Lines:
         return Canary(arm=arm, scorer=scorer, salt=wanted.salt, unit=wanted.unit)
 
     def _reserve(self, live: Live, until: float) -> None:
-        """Make room for the models of a line that rests, waiting for others to be answered where it has to be.
-
-        Raises
-        ------
-        Transient
-            If there is none by then.
-        """
+        """Make room for the models of a line that rests, waiting for others to be answered where it has to be."""
         size = sum(cost_of(read_package(arm.package, self._get)) for _, arm in live.resting)
         with self._released:
             while not self._make_room(size, besides=live.line):

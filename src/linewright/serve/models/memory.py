@@ -36,16 +36,6 @@ _SIZE = re.compile(r"(\d{1,15}(?:\.\d{1,6})?) ?([KMGT]i?B)?")
 def to_bytes(text: str, *, where: str = "model memory") -> int:
     """Return a size in bytes.
 
-    Parameters
-    ----------
-    where
-        What errors name.
-
-    Raises
-    ------
-    RequestError
-        If it is none, or less than 1 MiB.
-
     Examples
     --------
     >>> to_bytes("2GiB"), to_bytes("1.5 MB")
@@ -89,11 +79,6 @@ def give_back() -> None:
 
 class Memory:
     """What the models of each line take, and which line was asked last. Used by one thread at a time.
-
-    Parameters
-    ----------
-    budget
-        Bytes that the loaded models of all lines may take.
 
     Examples
     --------
@@ -142,18 +127,7 @@ class Memory:
         return not left
 
     def to_let_go(self, size: int, *, besides: str = "") -> list[str] | None:
-        """Return whose models have to go before `size` more bytes fit, the one not asked for the longest time first.
-
-        Parameters
-        ----------
-        besides
-            A line that stays.
-
-        Returns
-        -------
-        list of str, or None
-            `None` while too many are in use. What is larger than the whole budget fits where nothing else is loaded.
-        """
+        """Return whose models have to go before `size` more bytes fit, the one not asked for the longest time first."""
         left, lines = self.used, list[str]()
         for line, taken in self._sizes.items():
             if left + size <= self.budget:

@@ -32,15 +32,7 @@ MEMORY = 8 * 2**30
 
 
 class Probe:
-    """Tries packages, one at a time. Safe to use from several threads.
-
-    Parameters
-    ----------
-    state
-        State folder of the factory, whose artifacts are read.
-    patience_s
-        How long a package may take, in seconds (default: `PATIENCE_S`).
-    """
+    """Tries packages, one at a time. Safe to use from several threads."""
 
     def __init__(self, state: Path, *, patience_s: float | None = None) -> None:
         self._state, self._patience_s = state, PATIENCE_S if patience_s is None else patience_s
@@ -55,13 +47,7 @@ class Probe:
         """Those that did not end, or ended the child: they are not tried again."""
 
     def __call__(self, digest: str) -> None:
-        """Try a package, unless it was found sound before.
-
-        Raises
-        ------
-        Corrupt
-            If it is not what it should be, answers otherwise than it did, does not end, or ends its process.
-        """
+        """Try a package, unless it was found sound before."""
         with self._lock:
             if digest in self._unsound:
                 raise _refused(digest, self._unsound[digest])

@@ -85,19 +85,7 @@ class _Copies(NamedTuple):
 
 
 class Mirrors:
-    """Gives copies of rows to the models that answer them beside the path of the answer. Safe to use from several threads.
-
-    Parameters
-    ----------
-    state
-        State folder of the factory: `shadow/` is written.
-    guard
-        Told of what candidates do.
-    tell
-        Called with one JSON object for each thing that the operator should know.
-    patience_s
-        How long a child may take for the rows of one request, in seconds (default: `PATIENCE_S`).
-    """
+    """Gives copies of rows to the models that answer them beside the path of the answer. Safe to use from several threads."""
 
     def __init__(
         self,
@@ -122,19 +110,7 @@ class Mirrors:
         size: int,
         client: str = "",
     ) -> None:
-        """Have rows answered again that were answered just now. It returns at once and raises nothing.
-
-        Parameters
-        ----------
-        shadow
-            The model that gets the copies; rows that it has answered itself are left out.
-        tried
-            The candidate that is tried: the shadow, or the model that answered.
-        records, size
-            What was logged, and how many bytes that were.
-        client
-            Whose request it was.
-        """
+        """Have rows answered again that were answered just now. It returns at once and raises nothing."""
         others = [one for one in records if one.digest != shadow.arm.package]
         if others:
             with self._lock:

@@ -34,19 +34,7 @@ _USUAL: Mapping[str, frozenset[type]] = {
 
 
 class MatrixReader:
-    """Reads rows of one model's table as `RowReader` and `features.encode` do together, to the bit.
-
-    Parameters
-    ----------
-    reader
-        Says what a row may hold, and what is wrong with one.
-    columns
-        What a row may have.
-    encoder
-        Makes a matrix; of no raw columns.
-    readers
-        What reads the columns of `encoder.pictures` and `encoder.sentences`.
-    """
+    """Reads rows of one model's table as `RowReader` and `features.encode` do together, to the bit."""
 
     def __init__(
         self,
@@ -88,23 +76,11 @@ class MatrixReader:
         }
 
     def read(self, rows: object, *, place: Place = in_rows) -> NDArray[np.float32]:
-        """Return the matrix of JSON rows, shape (n, width).
-
-        Raises
-        ------
-        RequestError
-            As `RowReader.read` does.
-        """
+        """Return the matrix of JSON rows, shape (n, width)."""
         return self._reader.read_as(self._matrix, rows, place)
 
     def read_typed(self, rows: list[TypedRow]) -> NDArray[np.float32]:
-        """Return the matrix of typed rows, shape (n, width).
-
-        Raises
-        ------
-        Unusual
-            If there are too many, or one has a value that only readers of any row can read or refuse.
-        """
+        """Return the matrix of typed rows, shape (n, width)."""
         if len(rows) > MAX_ROWS:
             raise Unusual
         try:

@@ -23,13 +23,7 @@ MOST_OCCLUDED = 8
 
 
 def check_occluded(rows: int, where: str) -> None:
-    """Refuse too many pictures to explain.
-
-    Raises
-    ------
-    RequestError
-        If there are more than `MOST_OCCLUDED`.
-    """
+    """Refuse too many pictures to explain."""
     if rows > MOST_OCCLUDED:
         raise RequestError(
             "too many pictures to explain in one request",
@@ -47,27 +41,7 @@ def occlusions(
     *,
     clock: Callable[[], float] = time.monotonic,
 ) -> list[dict[str, Any]]:
-    """Return what the parts of the pictures of rows say for their answers.
-
-    Parameters
-    ----------
-    model
-        Answers with probabilities or with a number.
-    x : float32 array, shape (n, width)
-        What `encode` made of the rows.
-    rows
-        JSON rows; pictures are digests.
-    clock
-        Seconds; it decides how fine the grid is, and nothing else.
-
-    Returns
-    -------
-    list of dict, one a row
-        By column of pictures ``of``, the predicted class (`None` of numbers), and ``patches``: rows of parts from the top, each from
-        the left, with by how much the probability of that class, or the number, is less without the part; of classes ``log_odds`` too, the
-        same of its log-odds, which tell parts apart even if the answer is sure. Empty for a row without a picture,
-        for one whose picture is there no longer, and for those that time does not suffice for.
-    """
+    """Return what the parts of the pictures of rows say for their answers."""
     end, answers = clock() + MOST_SECONDS, model.answers(model.scores(x))
     found: list[dict[str, Any]] = [{} for _ in rows]
     if not (answers and _is_explained(answers[0])):

@@ -43,15 +43,7 @@ class RequestForm(NamedTuple):
 
 
 def form_of(package: Package, limits: Sequence[Limit] = (), known: Sequence[str] = ()) -> RequestForm:
-    """Return the form of requests to a package.
-
-    Parameters
-    ----------
-    limits
-        What the contract says of its columns.
-    known
-        Further columns that a row may have; the model does not read them.
-    """
+    """Return the form of requests to a package."""
     own = {column.name for column in package.columns}
     others = (RequestColumn(name=name, type="text", role="carried") for name in known if name not in own)
     # A history is of the moment of the request, whenever that is.
@@ -61,24 +53,7 @@ def form_of(package: Package, limits: Sequence[Limit] = (), known: Sequence[str]
 
 
 class Scorer:
-    """Answers rows with one loaded model. Safe to use from several threads.
-
-    Parameters
-    ----------
-    model
-        A loaded, verified package.
-    limits
-        What the contract allows, for warnings.
-    known
-        Further columns that a row may have; the model does not read them.
-    answered
-        Whether rows were answered before: of these a column that is not there is a missing value.
-
-    Raises
-    ------
-    Corrupt
-        If the package would have more computed of a row than it may.
-    """
+    """Answers rows with one loaded model. Safe to use from several threads."""
 
     def __init__(
         self,
@@ -119,35 +94,15 @@ class Scorer:
         return self if self.known == tuple(known) else Scorer(self.model, tuple(self._limits.values()), known)
 
     def read(self, rows: object, *, place: Place = in_rows) -> Columns:
-        """Return the feature columns of JSON rows.
-
-        Raises
-        ------
-        RequestError
-            If a row does not fit; it names the row and the column.
-        """
+        """Return the feature columns of JSON rows."""
         return self._reader.read(self.completed(rows, place), place=place)
 
     def completed(self, rows: Any, place: Place = in_rows) -> Any:
-        """Return JSON rows with the columns that `table.sql` makes of theirs; see `Needs.completed`.
-
-        Raises
-        ------
-        RequestError
-            If it cannot be carried out on a row; it names the row and the column.
-        """
+        """Return JSON rows with the columns that `table.sql` makes of theirs; see `Needs.completed`."""
         return self.needs.completed(rows, place) if self.needs.is_sql else rows
 
     def matrix(self, rows: object, *, place: Place = in_rows) -> NDArray[np.float32]:
-        """Return the matrix that the model reads of JSON rows: what `encode` makes of what `read` gives.
-
-        Raises
-        ------
-        RequestError
-            If a row does not fit; it names the row and the column.
-        Unusual
-            If the rows are typed, and have to be read as any others are.
-        """
+        """Return the matrix that the model reads of JSON rows: what `encode` makes of what `read` gives."""
         if isinstance(rows, list) and rows and isinstance(rows[0], TypedRow):
             if self._matrix is None or self.typed is None or type(rows[0]) is not self.typed.row_type:
                 raise Unusual
@@ -189,18 +144,7 @@ class Scorer:
         name: str = "",
         rows: Sequence[Row] = (),
     ) -> list[dict[str, Any]]:
-        """Return what each column contributed to each row of the matrix; see `Model.explain`.
-
-        Parameters
-        ----------
-        answers
-            To the same rows: of lists, the items in them are explained (default: all that could have been shown).
-        name
-            What who asks calls the model, LINE@VERSION, for errors to name; the package itself knows its digest alone.
-        rows
-            The rows as JSON values. With them, what is said of rows with pictures has ``occlusion``, by column what their parts say for
-            the answer (see `serve.rows.occlusion`); of a model that does not say what columns contributed, it is all that is said.
-        """
+        """Return what each column contributed to each row of the matrix; see `Model.explain`."""
         if len(x) > (most := self.model.most_explained):
             raise RequestError(
                 "too many rows to explain in one request: each column of each is put to what is typical",
@@ -233,17 +177,7 @@ class Scorer:
         rows: Sequence[Row],
         unknown: Mapping[int, frozenset[str]] = MappingProxyType({}),
     ) -> dict[int, list[str]]:
-        """Say, by row, which values the contract does not allow or the model does not know; of a history how many items.
-
-        Parameters
-        ----------
-        x
-            What `encode` made of the rows. It decides which rows are looked at, so that the others cost nothing.
-        rows
-            The rows as JSON values.
-        unknown
-            By row, columns that have no value for a reason that is said elsewhere.
-        """
+        """Say, by row, which values the contract does not allow or the model does not know; of a history how many items."""
         said = self._unusual(x, rows, unknown)
         if self._items:
             for number, row in enumerate(rows):
@@ -337,13 +271,7 @@ class Scorer:
             return self.columns(self.read(rows))
 
     def check_golden(self, get: Callable[[str], bytes]) -> None:
-        """Try the rows that came with the package.
-
-        Raises
-        ------
-        Corrupt
-            If an answer differs by more than 1e-6 from the one that was packaged; by more than 0.02 if a network reads pictures or texts.
-        """
+        """Try the rows that came with the package."""
         golden = read_golden(self.model.package, get)
         if not golden.rows:
             return

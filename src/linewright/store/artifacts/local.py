@@ -30,11 +30,6 @@ class LocalArtifacts:
     Any number of processes may put and get at once. A `put` killed half-way leaves at most a temporary file, whose
     name no digest has. The folder is made by the first `put`.
 
-    Parameters
-    ----------
-    root
-        The folder.
-
     Examples
     --------
     >>> import tempfile
@@ -48,15 +43,7 @@ class LocalArtifacts:
         self._root = root
 
     def put(self, data: bytes) -> str:
-        """Keep `data` and return its digest. Bytes that changed on the disk since an earlier `put` are replaced.
-
-        Raises
-        ------
-        Transient
-            If there is no space left.
-        Terminal
-            If the folder cannot be written.
-        """
+        """Keep `data` and return its digest. Bytes that changed on the disk since an earlier `put` are replaced."""
         return self._keep(digest_of_bytes(data), lambda path: _holds(path, data), lambda: (data,))
 
     def put_file(self, file: BinaryIO) -> str:
@@ -77,15 +64,7 @@ class LocalArtifacts:
         return digest
 
     def get(self, digest: str) -> bytes:
-        """Return the bytes with that digest.
-
-        Raises
-        ------
-        NotFound
-            If there are none.
-        Corrupt
-            If what is stored there has another digest, or is no file: a link, a pipe or a device is not read.
-        """
+        """Return the bytes with that digest."""
         path = self._path(digest)
         with explained(path):
             try:
@@ -142,16 +121,6 @@ class LocalArtifacts:
         """Remove the bytes with that digest, unless they were put at or after `before`.
 
         Whoever puts the same bytes meanwhile has them afterwards.
-
-        Parameters
-        ----------
-        before
-            Seconds since 1970, as the file system counts.
-
-        Returns
-        -------
-        bool
-            Whether they were removed.
         """
         path = self._path(digest)
         aside = path.with_name(_ASIDE + path.name)
@@ -222,15 +191,7 @@ def _hashes_to(path: Path, digest: str) -> bool:
 
 
 def _opened(path: Path) -> BinaryIO:
-    """Open a stored file, and nothing else: a pipe would be waited for, and a link leads out of the store.
-
-    Raises
-    ------
-    FileNotFoundError
-        If there is nothing.
-    Corrupt
-        If it is no regular file.
-    """
+    """Open a stored file, and nothing else: a pipe would be waited for, and a link leads out of the store."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:

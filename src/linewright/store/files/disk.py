@@ -93,13 +93,7 @@ def explained(path: Path, what: str = "the artifact folder") -> Generator[None]:
 
 @contextmanager
 def faults_explained(where: Path | None = None) -> Generator[None]:
-    """Explain a disk that is full, broken or not to be written, too many files, and folders in place of files; any other error passes.
-
-    Parameters
-    ----------
-    where
-        Folder that is told where the error names no file.
-    """
+    """Explain a disk that is full, broken or not to be written, too many files, and folders in place of files; any other error passes."""
     try:
         yield
     except LinewrightError as error:
@@ -155,24 +149,12 @@ def is_busy(error: BaseException | None) -> bool:
 
 
 def sync_folder(folder: Path) -> None:
-    """Force the names in a folder to the disk.
-
-    Raises
-    ------
-    OSError
-        If it is gone, or the disk fails.
-    """
+    """Force the names in a folder to the disk."""
     _sync(folder, os.O_DIRECTORY)
 
 
 def sync_file(path: Path) -> None:
-    """Force what any process wrote to a file to the disk.
-
-    Raises
-    ------
-    OSError
-        If it is gone, or the disk fails.
-    """
+    """Force what any process wrote to a file to the disk."""
     _sync(path, 0)
 
 

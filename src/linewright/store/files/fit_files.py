@@ -19,11 +19,6 @@ _DIGEST_BYTES = 32
 class LocalFits:
     """Bytes by key under a folder, for as long as a computation is at work. Threads may put and get at once.
 
-    Parameters
-    ----------
-    folder
-        Made by the first `put`.
-
     Examples
     --------
     >>> import tempfile

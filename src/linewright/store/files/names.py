@@ -28,16 +28,6 @@ def is_line_name(name: str) -> bool:
 def line_path(folder: Path, line: str, ending: str = "") -> Path:
     """Return where a folder has the file or the folder of a line; only a name of a line ever becomes a path.
 
-    Parameters
-    ----------
-    ending
-        What follows the name, such as ``.json``.
-
-    Raises
-    ------
-    Corrupt
-        If no line can have this name: whoever took it from a request has refused it before, so a store was changed.
-
     Examples
     --------
     >>> line_path(Path("serving"), "claims", ".json").as_posix()

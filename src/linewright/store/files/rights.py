@@ -47,22 +47,7 @@ def owner_only() -> Generator[None]:
 
 
 def read_owned(path: Path, most: int, *, what: str, hint: str) -> bytes:
-    """Return the first `most` bytes of a file that holds secrets, or says who may do what; no link is followed.
-
-    Parameters
-    ----------
-    what
-        What is wrong where others have rights on it, for the error.
-    hint
-        What to do then.
-
-    Raises
-    ------
-    Denied
-        If it is no plain file of this user that nobody else may read or change.
-    OSError
-        If it cannot be opened or read; `FileNotFoundError` if it is not there.
-    """
+    """Return the first `most` bytes of a file that holds secrets, or says who may do what; no link is followed."""
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     with os.fdopen(descriptor, "rb") as file:
         found = os.fstat(descriptor)
@@ -78,13 +63,7 @@ def read_owned(path: Path, most: int, *, what: str, hint: str) -> bytes:
 
 
 def write_owned(path: Path, body: bytes) -> None:
-    """Put a file that nobody but this user may read or change in the place of another, whole or not at all.
-
-    Raises
-    ------
-    OSError
-        If it cannot be written; then the other is still there.
-    """
+    """Put a file that nobody but this user may read or change in the place of another, whole or not at all."""
     draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, LOCK)
     try:
@@ -109,26 +88,14 @@ def as_asked(path: Path) -> None:
 
 
 def make_state_folder(state: Path) -> None:
-    """Make the folder of all state: its owner's alone, and kept out of git, where it would publish tokens and rows; what is there stays.
-
-    Raises
-    ------
-    OSError
-        If it cannot be made.
-    """
+    """Make the folder of all state: its owner's alone, and kept out of git, where it would publish tokens and rows; what is there stays."""
     state.mkdir(mode=OWNER_ONLY, parents=True, exist_ok=True)
     with suppress(FileExistsError), (state / OUT_OF_GIT).open("x", encoding="ascii") as file:
         file.write("*\n")
 
 
 def make_asked_folder(folder: Path) -> None:
-    """Make a folder for a person, with those above it; what is there stays as it is.
-
-    Raises
-    ------
-    OSError
-        If it cannot be made.
-    """
+    """Make a folder for a person, with those above it; what is there stays as it is."""
     missing = [each for each in (folder, *folder.parents) if not each.exists()]
     folder.mkdir(parents=True, exist_ok=True)
     for made in missing:

@@ -14,20 +14,7 @@ _MOST_BYTES = 64 * 1024
 
 
 def read_secret(reference: str, root: Path, *, where: str) -> str:
-    """Return what ``env:NAME`` or ``file:PATH`` stands for, without space around it; it is never shown.
-
-    Parameters
-    ----------
-    root
-        What relative paths start from.
-    where
-        The word that names it, for messages.
-
-    Raises
-    ------
-    SpecError
-        If there is no such variable or file, it cannot be read, or it is empty.
-    """
+    """Return what ``env:NAME`` or ``file:PATH`` stands for, without space around it; it is never shown."""
     kind, _, name = reference.partition(":")
     try:
         found = os.environ[name] if kind == "env" else _text(root / name)

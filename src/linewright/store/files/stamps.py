@@ -28,13 +28,7 @@ def stamp_of(about: os.stat_result) -> Stamp:
 
 
 def is_young(stamp: Stamp, now_s: float) -> bool:
-    """Return whether a file may still change without another stamp.
-
-    Parameters
-    ----------
-    now_s
-        The time by the clock that stamps files, in seconds since 1970.
-    """
+    """Return whether a file may still change without another stamp."""
     return now_s - YOUNG_S < stamp.changed_ns / 1e9 <= now_s
 
 
@@ -59,11 +53,6 @@ def lasting_stamp(path: str | Path) -> Stamp | None:
 
 class Lasting(Generic[T]):
     """What was read, until what it was read from is written.
-
-    Parameters
-    ----------
-    stamp
-        Returns what differs once it was written; `None` where that cannot be told.
 
     Examples
     --------

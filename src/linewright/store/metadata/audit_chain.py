@@ -53,15 +53,7 @@ def link(before: str, *, kind: str, line: str, at: str, by: str, because: str, b
 
 
 def follow(links: Iterable[Link], head: Head) -> Chain:
-    """Follow a chain from its first entry, and say where it breaks; entries that come meanwhile are followed too.
-
-    Parameters
-    ----------
-    links
-        All entries, in order.
-    head
-        The end as it was before the entries were read.
-    """
+    """Follow a chain from its first entry, and say where it breaks; entries that come meanwhile are followed too."""
     entries, before = 0, ROOT
     for one in links:
         if one.chain != _digest(before, one):

@@ -15,15 +15,7 @@ _PAGE = 500
 
 @contextmanager
 def open_chain(path: Path) -> Generator[tuple[Head, Iterator[Link]]]:
-    """Give the end of the chain of events and the events, oldest first; nothing is verified.
-
-    Raises
-    ------
-    Corrupt
-        If the file is not a record, or cannot be read to its end.
-    BackendError
-        If it cannot be opened.
-    """
+    """Give the end of the chain of events and the events, oldest first; nothing is verified."""
     try:
         uri = f"{path.resolve().as_uri()}?mode=ro"
         with closing(sqlite3.connect(uri, uri=True, timeout=_BUSY_S, isolation_level=None)) as database:

@@ -36,16 +36,6 @@ def open_database(url: str, *, busy_s: float | None = None) -> sa.Engine:
 
     On SQLite a transaction of `writing` starts with ``BEGIN IMMEDIATE``: it waits for other writers at its start, and
     can then read and write without being refused. A database in memory has one connection, which threads share in turn.
-
-    Parameters
-    ----------
-    busy_s
-        How long a connection to SQLite waits for other processes, in seconds, where that is not the usual 30.
-
-    Raises
-    ------
-    SpecError
-        If the URL is of another kind.
     """
     try:
         parsed = sa.make_url(url)
@@ -119,11 +109,6 @@ def open_file(path: Path, *, busy_s: float) -> sqlite3.Connection:
     """Open a SQLite file that is there, to look at it as it is.
 
     It may be written: what a killed writer left half-done is undone by whoever reads next, and stays unreadable else.
-
-    Parameters
-    ----------
-    busy_s
-        How long to wait for other processes.
     """
     uri = f"{path.resolve().as_uri()}?mode=rw"
     return sqlite3.connect(uri, uri=True, timeout=busy_s, isolation_level=None)
@@ -138,17 +123,7 @@ def reading(engine: sa.Engine) -> Generator[sa.Connection]:
 
 @contextmanager
 def writing(engine: sa.Engine) -> Generator[sa.Connection]:
-    """Run a transaction that may write; all of it is durable once the block is left, or none of it happened.
-
-    Raises
-    ------
-    Transient
-        If the database is busy, full or not reachable.
-    Terminal
-        If it cannot be opened or written.
-    Corrupt
-        If the file is damaged.
-    """
+    """Run a transaction that may write; all of it is durable once the block is left, or none of it happened."""
     with _transaction(engine, writes=True) as connection:
         yield connection
 

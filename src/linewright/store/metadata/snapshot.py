@@ -24,13 +24,6 @@ class Snapshot:
     """`MetadataReader` that reads what it is asked of one line for all lines, once. Everything else it asks the record for.
 
     What is written after it was read is not seen: it serves one request, and is then dropped.
-
-    Parameters
-    ----------
-    metadata
-        The record.
-    lines
-        Names of the lines that are asked about.
     """
 
     def __init__(self, metadata: SqlMetadata, lines: Sequence[str]) -> None:

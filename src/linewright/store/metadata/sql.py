@@ -125,22 +125,6 @@ class SqlMetadata:
 
     Any number of threads and processes may use one database at once; each method is one transaction.
 
-    Parameters
-    ----------
-    url
-        ``sqlite:///FILE``, ``sqlite://`` (in memory) or ``postgresql://…``. The folder of the file must exist.
-    kinds
-        Kinds of events that `history` returns; by default all that are loaded when it is called.
-    busy_s
-        How long to wait for other processes on SQLite, in seconds, where that is not the usual 30.
-
-    Raises
-    ------
-    Terminal
-        If it cannot be opened, or was written by a newer Linewright.
-    Transient
-        If it is busy for longer than that, or the server does not answer.
-
     Examples
     --------
     >>> from linewright.store.protocols import Pointer
@@ -327,17 +311,7 @@ class SqlMetadata:
     def links(
         self, *, after: int = 0, kinds: Collection[str] = (), line: str | None = None, page: int = 500
     ) -> Iterator[Link]:
-        """Iterate over events as they are stored, oldest first; nothing is verified.
-
-        Parameters
-        ----------
-        after
-            Number of the event after which to begin.
-        kinds, line
-            Only events of these kinds, and of this line (default: all).
-        page
-            How many are read at once.
-        """
+        """Iterate over events as they are stored, oldest first; nothing is verified."""
         query = sa.select(*(_events.c[name] for name in Link._fields)).order_by(_events.c.seq)
         if kinds:
             query = query.where(_events.c.kind.in_(kinds))
@@ -349,19 +323,7 @@ class SqlMetadata:
     def latest_links(
         self, *, before: int | None, limit: int, equal: Mapping[str, str], since: str, until: str
     ) -> list[Link]:
-        """Return events as they are stored, the newest first; nothing is verified.
-
-        Parameters
-        ----------
-        before
-            Only those with a lower number (default: all).
-        limit
-            Most of them.
-        equal
-            Only those whose ``kind``, ``line`` or ``by`` is this.
-        since, until
-            Only those that happened from `since` on, and before `until`; empty for no end.
-        """
+        """Return events as they are stored, the newest first; nothing is verified."""
         query = sa.select(*(_events.c[name] for name in Link._fields)).order_by(_events.c.seq.desc())
         for name, value in equal.items():
             query = query.where(_events.c[name] == value)
@@ -455,13 +417,7 @@ class SqlMetadata:
         return digest
 
     def settle(self, key: str, *, line: str, step: str, inputs: Mapping[str, str], digest: str) -> None:
-        """Note that the step with this key computed `digest`, from these inputs.
-
-        Raises
-        ------
-        Conflict
-            If the key is settled with another digest: the step is not a function of what its key says.
-        """
+        """Note that the step with this key computed `digest`, from these inputs."""
         text = canonical_json(dict(inputs)).decode()
         latest = self._insert(_inputs).values(line=line, step=step, inputs=text)
         with writing(self._engine) as connection:
@@ -514,13 +470,7 @@ class SqlMetadata:
         raise Transient("many processes register models of this line at once", where=line, hint="try again")
 
     def move(self, line: str, pointer: Pointer, event: Event) -> None:
-        """Replace the pointer of a line and append `event`, both or neither.
-
-        Raises
-        ------
-        Conflict
-            If `pointer.generation` is not exactly the stored generation + 1: someone else moved it.
-        """
+        """Replace the pointer of a line and append `event`, both or neither."""
         values = {"line": line, **msgspec.structs.asdict(pointer)}
         before = pointer.generation - 1
         change: Any = (

@@ -225,15 +225,6 @@ class _Drawn(NamedTuple):
 class FraudWorld:
     """Card payments day by day, each day the same whatever was asked for before.
 
-    Parameters
-    ----------
-    seed
-        Everything follows from it.
-    attack
-        Whether the attack takes place. All other payments and their labels are the same either way.
-    parameters
-        `None` means those of the seed, from the committed ranges. Tests make smaller worlds.
-
     Examples
     --------
     >>> world = FraudWorld(1)
@@ -275,13 +266,7 @@ class FraudWorld:
         self._made = lru_cache(maxsize=LABEL_DELAY.days + 2)(self._make)
 
     def day(self, number: int) -> Day:
-        """Return the payments of a day, counted from 0.
-
-        Raises
-        ------
-        RequestError
-            If the world has no such day.
-        """
+        """Return the payments of a day, counted from 0."""
         if not 0 <= number < self.days:
             raise RequestError("no such day", found=number, allowed=f"0 to {self.days - 1}")
         return self._made(number)

@@ -63,15 +63,7 @@ Report = Callable[[Progress], None]
 
 
 def write_template(world: MachinesWorld, root: Path, *, bake: int = BAKE, watch: str = _WATCH) -> None:
-    """Write the history of each site, and the template that declares its line.
-
-    Parameters
-    ----------
-    bake
-        Days that a ring serves before the next one begins.
-    watch
-        The section `watch` of the template.
-    """
+    """Write the history of each site, and the template that declares its line."""
     make_asked_folder(root / "data")
     (root / "lines").mkdir(parents=True, exist_ok=True)
     for site in world.sites:
@@ -127,26 +119,7 @@ def _rings(world: MachinesWorld) -> list[list[str]]:
 def live(
     world: MachinesWorld, root: Path, *, report: Report, days: int = DAYS, release: int | None = RELEASE
 ) -> Season:
-    """Make a template of a world's history and live through its days.
-
-    Parameters
-    ----------
-    world
-        Where to live.
-    root
-        Folder of the factory, which is made.
-    report
-        Called with each step of long work.
-    days
-        Live days.
-    release
-        Live day on which the history is exported again; `None`: on none.
-
-    Raises
-    ------
-    Terminal
-        If no first model passed its gates, or the endpoint does not start.
-    """
+    """Make a template of a world's history and live through its days."""
     clock = Clock(_instant(world, 0))
     write_template(world, root)
     with Factory.create(root, report=report, actor="linewright", now=clock) as factory:
@@ -167,15 +140,7 @@ def live(
 
 
 def planned(plant: Plant, act_by: Sequence[float | None], failing: Collection[str]) -> Bools:
-    """Return the machines that are maintained today.
-
-    Parameters
-    ----------
-    act_by
-        What the answers say of each machine.
-    failing
-        Machines of which a sensor is known to fail: they are maintained by their days until it works again.
-    """
+    """Return the machines that are maintained today."""
     due = np.array([time is not None and time <= 0 for time in act_by], dtype=bool) & (
         plant.days_run >= AGAIN
     )

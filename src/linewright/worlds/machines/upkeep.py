@@ -33,11 +33,6 @@ class Spent(NamedTuple):
 def spend(world: MachinesWorld, decide: Decide, *, days: int | None = None) -> Spent:
     """Live through the live days of all plants with one policy.
 
-    Parameters
-    ----------
-    days
-        So many of them (default: all).
-
     Examples
     --------
     >>> from linewright.worlds.machines.world import draw

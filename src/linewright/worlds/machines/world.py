@@ -212,13 +212,7 @@ class Plant:
         return other
 
     def morning(self) -> Morning:
-        """Return what is seen today before anything is decided.
-
-        Raises
-        ------
-        RequestError
-            If the world has ended.
-        """
+        """Return what is seen today before anything is decided."""
         self._require_day()
         frame: dict[str, Any] = {
             "reading": [f"{name}-{self.day:03}" for name in self.names],
@@ -237,13 +231,7 @@ class Plant:
         )
 
     def end(self, maintained: Bools) -> Bools:
-        """End the day: these machines were maintained in the morning; return which fail.
-
-        Raises
-        ------
-        RequestError
-            If the world has ended.
-        """
+        """End the day: these machines were maintained in the morning; return which fail."""
         self._require_day()
         self._renew(maintained)
         self.wear = self.wear + self._grown(self.day)
@@ -336,19 +324,6 @@ class _Open:
 class MachinesWorld:
     """Twelve plants with machines that wear out.
 
-    Parameters
-    ----------
-    seed
-        Everything follows from it.
-    faults
-        Whether sensors fail. Machines, loads and noise are the same either way.
-    parameters
-        `None` means those of the seed. Tests make smaller worlds.
-    sites
-        Its plants: the twelve, or some of them. What happens at one is the same whichever others there are.
-    start
-        When the sensors are read on day 0. Nothing but `read_at` follows from it.
-
     Examples
     --------
     >>> world = MachinesWorld(1)
@@ -373,33 +348,13 @@ class MachinesWorld:
         self._live: dict[str, Plant] = {}
 
     def plant(self, site: str) -> Plant:
-        """Return a plant on day 0.
-
-        Raises
-        ------
-        RequestError
-            If the world has no such site.
-        """
+        """Return a plant on day 0."""
         if site not in self.sites:
             raise RequestError("the world has no such site", found=site, allowed=", ".join(self.sites))
         return Plant(self, site)
 
     def history(self, site: str, *, every: int = 7) -> pl.DataFrame:
-        """Return the readings of a site before going live, with what became of each machine.
-
-        Parameters
-        ----------
-        site
-            One of `sites`.
-        every
-            Days between two readings of a machine that are returned; each machine has its own weekday.
-
-        Returns
-        -------
-        pl.DataFrame
-            As `Morning.readings`, then `days` and `failed`: after `days` days it failed (1), or was maintained, or the history
-            ended, while it still worked (0).
-        """
+        """Return the readings of a site before going live, with what became of each machine."""
         mornings, (days, failed) = self._lived(site)
         rows = pl.concat([one.readings for one in mornings]).with_columns(
             days=pl.Series(days), failed=pl.Series(failed)

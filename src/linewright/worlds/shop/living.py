@@ -36,24 +36,7 @@ Report = Callable[[Progress], None]
 
 
 def live(world: ShopWorld, root: Path, *, report: Report, watcher: Callable[[ShopDay], None]) -> ShopLife:
-    """Make a line of a world's baskets and live through its days.
-
-    Parameters
-    ----------
-    world
-        Where to live.
-    root
-        Folder of the factory, which is made.
-    report
-        Called with each step of long work.
-    watcher
-        Called when a day is over.
-
-    Raises
-    ------
-    Terminal
-        If the first model was refused, or the endpoint does not start.
-    """
+    """Make a line of a world's baskets and live through its days."""
     clock = Clock(midnight(world.day(world.go_live).date))
     _write_line(world, root)
     with Factory.create(root, report=report, actor="linewright", now=clock) as factory:

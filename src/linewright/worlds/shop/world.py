@@ -171,13 +171,6 @@ class _Items:
 class ShopWorld:
     """A shop day by day, each day the same whatever came before it.
 
-    Parameters
-    ----------
-    seed
-        Everything follows from it.
-    parameters
-        `None` means those of the seed, from the committed ranges. Tests make smaller worlds.
-
     Examples
     --------
     >>> world = ShopWorld(1)
@@ -213,13 +206,7 @@ class ShopWorld:
         return [self._make(number, had, histories) for number in range(self.days)]
 
     def day(self, number: int) -> Day:
-        """Return one day, counted from 0.
-
-        Raises
-        ------
-        RequestError
-            If the world has no such day.
-        """
+        """Return one day, counted from 0."""
         if not 0 <= number < self.days:
             raise RequestError("no such day", found=number, allowed=f"0 to {self.days - 1}")
         return self._lived[number]

@@ -45,18 +45,7 @@ class Swollen(Unpackable):
 
 @contextmanager
 def open_unpacked(path: Path, ratio: float) -> Generator[BinaryIO, None, None]:
-    """Open a file for reading what is packed in it, or the file itself.
-
-    Parameters
-    ----------
-    ratio
-        How many times its size may come out of it, once that is more than 256 MiB.
-
-    Raises
-    ------
-    Unpackable
-        If it is damaged, or too much comes out of it, here or at any later read; or a ZIP of anything but one file.
-    """
+    """Open a file for reading what is packed in it, or the file itself."""
     with path.open("rb") as file:
         head = file.read(_HEAD)
         file.seek(0)

@@ -62,11 +62,6 @@ class CsvFile:
 
         Quoted fields may hold separators and line ends, lines end as they like (LF, CRLF, CR), and blank lines are
         skipped.
-
-        Raises
-        ------
-        RequestError
-            For a file that is damaged, not in its encoding, or has a quote that is never closed.
         """
         aside = _SetAside()
         with _explained(self.path, self.spec, self.where, self.size):
@@ -306,27 +301,7 @@ class _SetAside:
 
 
 def open_csv(path: Path, spec: FileSource, where: str, *, size: int = BATCH) -> CsvFile:
-    """Open a CSV file by its header, or by the names that the source says.
-
-    Parameters
-    ----------
-    path
-        A file of text, packed or not.
-    spec
-        Separator, encoding, names; `missing` is not applied here.
-    where
-        Place in the line file, for messages.
-    size
-        How many bytes a batch is made of, about; a row may be as long.
-
-    Raises
-    ------
-    SpecError
-        For an encoding or separator that does not exist, for names that are empty or occur twice, and for names that are
-        not as many as the file's columns.
-    RequestError
-        For a file that is empty, not text, damaged, or not in that encoding.
-    """
+    """Open a CSV file by its header, or by the names that the source says."""
     encoding = known_encoding(spec, where)
     _refuse_bad_separator(spec, where)
     with _explained(path, spec, where, size):

@@ -48,13 +48,7 @@ def explained(path: Path, spec: FileSource, where: str) -> Generator[None, None,
 
 
 def known_encoding(spec: FileSource, where: str) -> str:
-    """Return the usual name of the encoding.
-
-    Raises
-    ------
-    SpecError
-        If there is none of that name.
-    """
+    """Return the usual name of the encoding."""
     try:
         name = codecs.lookup(spec.encoding).name
     except LookupError as error:
@@ -68,13 +62,7 @@ def known_encoding(spec: FileSource, where: str) -> str:
 
 
 def text_head(path: Path, spec: FileSource, where: str) -> str:
-    """Return the beginning of a file of text.
-
-    Raises
-    ------
-    SpecError, RequestError
-        If there is no such encoding, it is empty, or no text.
-    """
+    """Return the beginning of a file of text."""
     encoding = known_encoding(spec, where)
     with open_unpacked(path, spec.limits.ratio) as file:
         head = file.read(_HEAD)
@@ -94,13 +82,7 @@ def text_head(path: Path, spec: FileSource, where: str) -> str:
 
 
 def refuse_foreign(head: bytes, where: str, found: str) -> None:
-    """Refuse what begins as files of other kinds do.
-
-    Raises
-    ------
-    RequestError
-        If it does: it says of what kind.
-    """
+    """Refuse what begins as files of other kinds do."""
     what = next((what for magic, what in _FOREIGN.items() if head.startswith(magic)), None)
     if packing(head):
         what = "packed twice; unpack it once"
@@ -119,18 +101,7 @@ def not_in_encoding(path: Path, spec: FileSource, where: str, line: int | None) 
 
 
 def undecodable_line(path: Path, spec: FileSource, *, most: int | None = None) -> int | None:
-    """Find the first line that is not in the encoding.
-
-    Parameters
-    ----------
-    most
-        Bytes of the file that are looked at, about; `None` for all.
-
-    Returns
-    -------
-    int or None
-        `None` where all can be decoded, and where lines cannot be told apart before decoding.
-    """
+    """Find the first line that is not in the encoding."""
     name = codecs.lookup(spec.encoding).name
     if name.startswith(("utf-16", "utf-32")):
         return None

@@ -100,15 +100,7 @@ class ExcelSheet:
 
 
 def open_excel(path: Path, spec: FileSource, where: str, *, size: int = BATCH) -> ExcelSheet:
-    """Read a sheet, with the names in its first row.
-
-    Raises
-    ------
-    SpecError
-        If the sheet is absent, or a column has no name or that of another one.
-    RequestError
-        If the extra is not installed, the file is damaged, locked, or larger inside than it may be.
-    """
+    """Read a sheet, with the names in its first row."""
     if find_spec("python_calamine") is None:
         raise RequestError(
             "Excel files are not read here",

@@ -78,13 +78,7 @@ FILE_FORMATS: Mapping[str, Format[Any]] = {
 
 
 def open_file(spec: FileSource, *, size: int = BATCH) -> Source:
-    """Open a file that is no source of a line, like `open_source`; messages name the file.
-
-    Raises
-    ------
-    SpecError, RequestError
-        Saying what is wrong with the file, and what to do.
-    """
+    """Open a file that is no source of a line, like `open_source`; messages name the file."""
     path = Path(spec.file)
     if not path.is_file():
         raise RequestError(
@@ -97,20 +91,7 @@ def open_file(spec: FileSource, *, size: int = BATCH) -> Source:
 
 
 def open_files(name: str, paths: Sequence[Path], spec: FileSource, where: str, size: int = BATCH) -> Source:
-    """Open the files of one source, which have one format and the same columns.
-
-    Parameters
-    ----------
-    where
-        Place of the source in the line file, for messages.
-    size
-        How many bytes of text a batch is made of, about.
-
-    Raises
-    ------
-    SpecError, RequestError
-        Saying what is wrong with one of them, or that they do not belong together.
-    """
+    """Open the files of one source, which have one format and the same columns."""
     names, formats = _file_names(paths), list[str]()
     parts: list[Part] = []
     for path in paths:

@@ -20,16 +20,6 @@ _CONTROLS = re.compile("[\x80-\x9f]")
 def likely_encoding(part: bytes) -> str:
     r"""Return the likely encoding of a part of a file.
 
-    Parameters
-    ----------
-    part
-        The part, not all of it ASCII; the last character may be cut.
-
-    Returns
-    -------
-    str
-        One of `ENCODINGS` by its Python name: `WESTERN`, unless another fits better and its language is recognised.
-
     Examples
     --------
     >>> likely_encoding("顧客;都市\n1;東京\n2;大阪\n".encode("shift_jis")), likely_encoding("n;price\n1;£20\n".encode("cp1252"))

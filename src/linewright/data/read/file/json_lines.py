@@ -38,13 +38,7 @@ class JsonLines:
     """Whether the objects stand in one list, on any lines."""
 
     def batches(self) -> Iterator[Batch]:
-        """Give the rows with every value as it is spelled; a field that an object lacks is null.
-
-        Raises
-        ------
-        RequestError
-            For a file that is damaged or not in its encoding, and for a line that is not an object of plain values.
-        """
+        """Give the rows with every value as it is spelled; a field that an object lacks is null."""
         rows: list[Mapping[str, str | None]] = []
         size, is_empty = 0, True
         # Objects may lack nearly all of the fields: a cell takes memory all the same.
@@ -145,13 +139,7 @@ class JsonLines:
 
 
 class _Rest:
-    """What of a text is not read yet.
-
-    Parameters
-    ----------
-    most
-        Characters that a value may have.
-    """
+    """What of a text is not read yet."""
 
     def __init__(self, text: TextIO, most: int) -> None:
         self._text, self._most = text, most
@@ -236,13 +224,7 @@ def looks_like_json_lines(head: str) -> bool:
 
 
 def is_json_lines(path: Path, spec: FileSource, where: str) -> bool:
-    """Return whether the first thing in a file of text is an object, or a list of objects.
-
-    Raises
-    ------
-    SpecError, RequestError
-        If it is not text in that encoding.
-    """
+    """Return whether the first thing in a file of text is an object, or a list of objects."""
     return looks_like_json_lines(_head(path, spec, where))
 
 
@@ -252,15 +234,7 @@ def _head(path: Path, spec: FileSource, where: str) -> str:
 
 
 def open_json_lines(path: Path, spec: FileSource, where: str, *, size: int = BATCH) -> JsonLines:
-    """Open a file of JSON lines; it is read once for the names of its fields.
-
-    Raises
-    ------
-    SpecError
-        If a field has no name.
-    RequestError
-        If it is damaged, not in its encoding, or a line is not an object of plain values.
-    """
+    """Open a file of JSON lines; it is read once for the names of its fields."""
     is_list = bool(_ARRAY.match(_head(path, spec, where)))
     found = JsonLines(path=path, spec=spec, where=where, columns=(), size=size, is_list=is_list)
     names = dict[str, None]()

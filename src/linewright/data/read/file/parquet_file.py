@@ -69,13 +69,7 @@ class ParquetFile:
         return self._frame(self.schema.empty_table())
 
     def batches(self) -> Iterator[Batch]:
-        """Give the rows in the types that the file says.
-
-        Raises
-        ------
-        RequestError
-            If it is damaged, has a text that is longer than a row may be, or is much larger inside than outside.
-        """
+        """Give the rows in the types that the file says."""
         empty, unpacked = True, 0
         most = max(FREE, int(self.limits.ratio * self.path.stat().st_size))
         listed, kept = self._lists(most)
@@ -94,13 +88,7 @@ class ParquetFile:
         return iter(())
 
     def _lists(self, most: int) -> tuple[Sequence[int], Sequence[str]]:
-        """Return how many bytes decoding the lists of each row group takes, and which texts of them stay a dictionary.
-
-        Raises
-        ------
-        RequestError
-            If all take more than `most` bytes, those of a row group more than memory has, or a header is damaged.
-        """
+        """Return how many bytes decoding the lists of each row group takes, and which texts of them stay a dictionary."""
         with _opened(self.path, self.where) as file, self.path.open("rb") as raw:
             leaves = [file.schema.column(number) for number in range(file.metadata.num_columns)]
             lists = [number for number, leaf in enumerate(leaves) if leaf.max_repetition_level]
@@ -259,13 +247,7 @@ def _longest_of(column: pa.Array) -> int:
 def open_parquet(
     path: Path, where: str, *, size: int = BATCH, limits: FileLimits | None = None
 ) -> ParquetFile:
-    """Open a Parquet file by its schema; a batch is of about `size` bytes in memory.
-
-    Raises
-    ------
-    SpecError, RequestError
-        If two columns have the same name, it has more rows or columns than `limits` allow, or it cannot be read.
-    """
+    """Open a Parquet file by its schema; a batch is of about `size` bytes in memory."""
     limits = limits or FileLimits()
     with _opened(path, where) as file:
         schema, about = file.schema_arrow, file.metadata

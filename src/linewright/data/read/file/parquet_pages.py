@@ -32,13 +32,7 @@ class Held:
 
 
 def held_by(file: BinaryIO, leaves: Collection[int]) -> list[list[Held]]:
-    """Return what some leaves of the schema, by number, hold in each row group.
-
-    Raises
-    ------
-    ValueError
-        If a header is damaged, or chunks overlap.
-    """
+    """Return what some leaves of the schema, by number, hold in each row group."""
     end = file.seek(0, os.SEEK_END)
     file.seek(end - _TAIL)
     file.seek(end - _TAIL - int.from_bytes(file.read(4), "little"))

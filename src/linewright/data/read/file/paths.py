@@ -18,20 +18,6 @@ def files_of(written: str, root: Path, where: str) -> tuple[Path, ...]:
     Of a folder these are the files right in it, but for those whose names begin with "." or "_", which programs write
     beside their data. In a pattern, ``**`` stands for any folders.
 
-    Parameters
-    ----------
-    written
-        Path as the line file has it: of a file, a folder, or a pattern such as ``data/part-*.csv``.
-    root
-        Folder that relative paths start from.
-    where
-        Place in the line file, for messages.
-
-    Raises
-    ------
-    RequestError
-        If there are none, or a folder of them cannot be read.
-
     Examples
     --------
     >>> import tempfile

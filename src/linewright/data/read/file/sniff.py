@@ -33,18 +33,6 @@ _MISSING_AMONG_NUMBERS = ("None", "none", "-", "--", ".", "unknown", "missing")
 def sniff(path: Path, written: str) -> FileSource:
     r"""Return how a file is to be read; `missing` is left to `missing_spellings`.
 
-    Parameters
-    ----------
-    path
-        The file.
-    written
-        Its path as the line file shall write it.
-
-    Raises
-    ------
-    RequestError
-        If it cannot be opened or unpacked, or is of another kind.
-
     Examples
     --------
     >>> import tempfile

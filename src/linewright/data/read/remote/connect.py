@@ -17,13 +17,7 @@ from linewright.errors import LinewrightError, RequestError
 def proxy_to_server(
     credentials: Credentials, root: Path, request: RemoteRequest
 ) -> Generator[SingleServerProxy]:
-    """Give a proxy to the server of a source, and refuse what leads to another one.
-
-    Raises
-    ------
-    SpecError
-        If a host is not allowed, or the server leads to another one.
-    """
+    """Give a proxy to the server of a source, and refuse what leads to another one."""
     word = f"{request.where}.{request.word}"
     server = credentials.endpoint
     addresses = addresses_of(server.name, root, port=server.port, where=word)
@@ -37,13 +31,7 @@ def proxy_to_server(
 
 
 def client_class(module: str, kind: str, extra: str, request: RemoteRequest) -> Any:
-    """Return a class of a plug-in.
-
-    Raises
-    ------
-    RequestError
-        If its extra is not installed.
-    """
+    """Return a class of a plug-in."""
     try:
         return getattr(import_module(module), kind)
     except ModuleNotFoundError as error:

@@ -46,13 +46,7 @@ class Credentials:
 
 
 def read_credentials(url: RemoteUrl, at: str | None, root: Path, where: str) -> Credentials:
-    """Return what `at` of a source stands for; without it, a bucket that all may read, or a server that asks nobody who they are.
-
-    Raises
-    ------
-    SpecError
-        If it is not there, or not in its form. Nothing of it is shown.
-    """
+    """Return what `at` of a source stands for; without it, a bucket that all may read, or a server that asks nobody who they are."""
     text = read_secret(at, root, where=f"{where}.at") if at else ""
     if not url.is_bucket:
         return _of_server(url, text, where)

@@ -33,13 +33,7 @@ _AT_ONCE = 8
 
 
 class ScratchFolder:
-    """A folder that goes with its last use; one whose process was killed goes when the next one is made.
-
-    Parameters
-    ----------
-    root
-        Folder of the factory.
-    """
+    """A folder that goes with its last use; one whose process was killed goes when the next one is made."""
 
     def __init__(self, root: Path) -> None:
         home = scratch_of(root)
@@ -124,15 +118,7 @@ class Download(NamedTuple):
 def fetch(
     store: RemoteStore, files: Sequence[RemoteFile], scratch: ScratchFolder, request: RemoteRequest
 ) -> list[Download]:
-    """Fetch files, each whole or none.
-
-    Raises
-    ------
-    Transient
-        If one breaks off, or is not as long as it was listed.
-    Terminal
-        If the disk has no room for them.
-    """
+    """Fetch files, each whole or none."""
     _refuse_no_room(sum(file.size or 0 for file in files), scratch, request)
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         return list(pool.map(partial(_fetch_one, store, scratch, request), range(len(files)), files))
@@ -160,13 +146,7 @@ def _fetch_one(
 def digests_of_remote(
     store: RemoteStore, files: Sequence[RemoteFile], known: "KnownDigests", request: RemoteRequest
 ) -> list[str]:
-    """Return the SHA-256 of each file, in hexadecimal digits; those that are not known are read as a whole, and not kept.
-
-    Raises
-    ------
-    Transient
-        If one breaks off, or is not as long as it was listed.
-    """
+    """Return the SHA-256 of each file, in hexadecimal digits; those that are not known are read as a whole, and not kept."""
 
     def digest(file: RemoteFile) -> str:
         if (found := known.get(file)) is not None:
@@ -219,13 +199,6 @@ class KnownDigests:
     """Digests of files by their tags, from one read to the next: what has its tag and its size still is not fetched to be compared.
 
     Nothing here is evidence: a run counts the bytes that it reads. Who loses it fetches once more.
-
-    Parameters
-    ----------
-    root
-        Folder of the factory.
-    place
-        What the source names, and where: another one has other digests.
     """
 
     def __init__(self, root: Path, *place: str) -> None:

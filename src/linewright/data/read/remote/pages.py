@@ -45,15 +45,7 @@ class Pages:
     """Returns the page of a URL, which may lead to no other server."""
 
     def rows(self) -> Iterator[Sequence[Row]]:
-        """Give the rows of each page; where pages move while they are read, some rows come again.
-
-        Raises
-        ------
-        RequestError
-            If a page is not what the source says of it.
-        Transient
-            If a page breaks off, or pages move and the source has no `key`.
-        """
+        """Give the rows of each page; where pages move while they are read, some rows come again."""
         return self._numbered() if self.spec.parameter and not self.spec.next else self._linked()
 
     def _linked(self) -> Iterator[Sequence[Row]]:

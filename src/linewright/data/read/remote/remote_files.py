@@ -44,15 +44,7 @@ class OpenedRemote(NamedTuple):
 
 
 def open_remote(name: str, spec: FileSource, root: Path, *, size: int) -> tuple[Source, str]:
-    """Fetch the files that a source names, and return their rows and their fingerprint; the files go with the last use of the rows.
-
-    Raises
-    ------
-    SpecError, RequestError
-        If the host is not allowed, or the files are absent or cannot be read.
-    Transient
-        If the server is not there, is slow or breaks off, or a file changes while it is read.
-    """
+    """Fetch the files that a source names, and return their rows and their fingerprint; the files go with the last use of the rows."""
     where = f"sources.{name}"
     with new_scratch(root) as scratch:
         with _opened(spec, root, where) as (request, store, files, known):
@@ -68,13 +60,7 @@ def open_remote(name: str, spec: FileSource, root: Path, *, size: int) -> tuple[
 
 @contextmanager
 def fetched_files(spec: FileSource, root: Path, where: str) -> Generator[list[Path]]:
-    """Give the files that a source names, on this machine for as long as this lasts.
-
-    Raises
-    ------
-    SpecError, RequestError, Transient
-        As `open_remote`.
-    """
+    """Give the files that a source names, on this machine for as long as this lasts."""
     with new_scratch(root) as scratch:
         with _opened(spec, root, where) as (request, store, files, known):
             fetched = fetch(store, files, scratch, request)
@@ -84,26 +70,14 @@ def fetched_files(spec: FileSource, root: Path, where: str) -> Generator[list[Pa
 
 
 def fingerprint_of_remote(spec: FileSource, root: Path, where: str) -> str:
-    """Return the digest that these files have on any machine; those whose tags are known are not fetched.
-
-    Raises
-    ------
-    SpecError, RequestError, Transient
-        As `open_remote`.
-    """
+    """Return the digest that these files have on any machine; those whose tags are known are not fetched."""
     with _opened(spec, root, where) as (request, store, files, known):
         digests = digests_of_remote(store, files, known, request)
     return digest_of_files(digests, spec)
 
 
 def list_remote(spec: FileSource | FilesSource, root: Path, where: str) -> Sequence[RemoteFile]:
-    """Return the files that a source names, without what they hold.
-
-    Raises
-    ------
-    SpecError, RequestError, Transient
-        As `open_remote`.
-    """
+    """Return the files that a source names, without what they hold."""
     with _opened(spec, root, where) as (_, _, files, _):
         return files
 
@@ -111,13 +85,7 @@ def list_remote(spec: FileSource | FilesSource, root: Path, where: str) -> Seque
 def fetch_named(
     spec: FilesSource, root: Path, where: str
 ) -> tuple[ScratchFolder, dict[str, Path], dict[str, str]]:
-    """Fetch the files of a bucket, and return what keeps them, and paths and digests by their names, which begin below the folder.
-
-    Raises
-    ------
-    SpecError, RequestError, Transient
-        As `open_remote`.
-    """
+    """Fetch the files of a bucket, and return what keeps them, and paths and digests by their names, which begin below the folder."""
     with new_scratch(root) as scratch, _opened(spec, root, where) as (request, store, files, known):
         names = _names(spec, files, request)
         fetched = fetch(store, files, scratch, request)
@@ -127,13 +95,7 @@ def fetch_named(
 
 
 def digests_by_name(spec: FilesSource, root: Path, where: str) -> dict[str, str]:
-    """Return the digests of files of a bucket by their names; those whose tags are known are not fetched.
-
-    Raises
-    ------
-    SpecError, RequestError, Transient
-        As `open_remote`.
-    """
+    """Return the digests of files of a bucket by their names; those whose tags are known are not fetched."""
     with _opened(spec, root, where) as (request, store, files, known):
         names = _names(spec, files, request)
         digests = digests_of_remote(store, files, known, request)
@@ -159,18 +121,7 @@ def _opened(spec: FileSource | FilesSource, root: Path, where: str) -> Generator
 
 @contextmanager
 def opened_remote(word: str, written: str, at: str | None, root: Path, where: str) -> Generator[OpenedRemote]:
-    """Give the files that a URL names, for as long as this lasts: those of a `file` right in its folder, else all below it.
-
-    Parameters
-    ----------
-    word
-        The word of the source that holds the URL.
-
-    Raises
-    ------
-    SpecError, RequestError, Transient
-        As `open_remote`.
-    """
+    """Give the files that a URL names, for as long as this lasts: those of a `file` right in its folder, else all below it."""
     url = read_remote_url(written)
     credentials = read_credentials(url, at, root, where)
     request = RemoteRequest(

@@ -33,13 +33,6 @@ _PORTS = {"http": 80, "https": 443}
 class SingleServerProxy:
     """A proxy to one server, by the addresses that were checked, until it is closed.
 
-    Parameters
-    ----------
-    server
-        Its host and port.
-    addresses
-        Where it is, the best first.
-
     Examples
     --------
     >>> with SingleServerProxy(("files.example.com", 443), ["192.0.2.1"]) as proxy:
@@ -152,15 +145,7 @@ class SingleServerProxy:
 
 
 class AllowedHostsProxy(SingleServerProxy):
-    """A proxy to the hosts that ``factory.yaml`` names, until it is closed.
-
-    Parameters
-    ----------
-    root
-        Folder of the factory.
-    where
-        Place in the line file, for messages.
-    """
+    """A proxy to the hosts that ``factory.yaml`` names, until it is closed."""
 
     def __init__(self, root: Path, where: str) -> None:
         super().__init__(("", 0), ())

@@ -10,13 +10,7 @@ from linewright.text.database_url import FILE_URL, FORMS, SCHEMES, DatabaseUrl, 
 
 
 def url_of(spec: SqlSource, root: Path, where: str) -> DatabaseUrl:
-    """Return the URL that `at` of a source stands for.
-
-    Raises
-    ------
-    SpecError
-        If there is none, or it is of no kind that is read here. Nothing of it is shown but its scheme.
-    """
+    """Return the URL that `at` of a source stands for."""
     text = spec.at if re.fullmatch(FILE_URL, spec.at) else read_secret(spec.at, root, where=f"{where}.at")
     try:
         url = read_database_url(text)

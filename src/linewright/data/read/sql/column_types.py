@@ -71,16 +71,6 @@ def typed(
 
     NaN becomes null, as in all sources. Infinite numbers stay.
 
-    Parameters
-    ----------
-    text
-        What the database calls the type of texts in a cast.
-
-    Raises
-    ------
-    SpecError
-        If a value is none of its type in the table, such as an infinite date; it says what to write in the query instead.
-
     Examples
     --------
     >>> typed("x", ["1.50", None], decimal(10, 2), where="").to_list()

@@ -247,20 +247,7 @@ def frames_of(
     *,
     text: str,
 ) -> Iterator[pl.DataFrame]:
-    """Give the rows of a query as tables, some rows at a time.
-
-    Parameters
-    ----------
-    fetch
-        Gives the next rows as texts, at most so many in all and `PIECE` at a time; none at the end.
-    text
-        What the database calls the type of texts in a cast.
-
-    Raises
-    ------
-    RequestError
-        If there are more rows than the source may have.
-    """
+    """Give the rows of a query as tables, some rows at a time."""
     size, given = FetchSize(), 0
     while pieces := [_texts(rows, len(types)) for rows in fetch(size.rows)]:
         timeout.restart()

@@ -41,13 +41,6 @@ class SqlDialect:
         """Return the condition for texts from a value on, in the order of bytes, and for all that do not begin with a mark of ASCII.
 
         Blanks before a text are removed later, so that it may come to stand behind the value.
-
-        Parameters
-        ----------
-        name
-            The column, in quotes.
-        least
-            The value as it is.
         """
         raise NotImplementedError
 
@@ -70,11 +63,6 @@ class SqlDialect:
         """Return a query for rows of another one, at least those from a value of a column on and those without a value there.
 
         It may return the query as it is, for instance if it could not keep the order of the rows and should.
-
-        Parameters
-        ----------
-        value
-            What the column is to have at least, as in `data.read.reader.Cursor`; or a time in UTC, to which it is compared exactly.
         """
         if keeps_order and not self.keeps_order and re.search(r"\border\s+by\b", query, re.IGNORECASE):
             return query

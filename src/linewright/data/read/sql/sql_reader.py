@@ -143,13 +143,7 @@ def _fits(values: pl.Series) -> bool:
 
 
 def database_of(scheme: str, where: str) -> Database:
-    """Return what asks databases of a kind.
-
-    Raises
-    ------
-    RequestError
-        If its driver is not installed.
-    """
+    """Return what asks databases of a kind."""
     kind = DATABASES[scheme]
     module, _, name = kind.database.partition(":")
     try:
@@ -178,13 +172,7 @@ def quoted(spec: SqlSource, root: Path, name: str) -> str:
 def query_of(
     spec: SqlSource, root: Path, where: str, *, has_many: bool = False
 ) -> tuple[Database, DatabaseQuery]:
-    """Return the database of a source, and the query for it; see `DatabaseQuery.has_many`.
-
-    Raises
-    ------
-    SpecError, RequestError, Transient
-        If it cannot be found where the source says, may not be read from, or its driver is not installed.
-    """
+    """Return the database of a source, and the query for it; see `DatabaseQuery.has_many`."""
     url = url_of(spec, root, where)
     other = f"{url.scheme}+{url.driver}"
     database = database_of(other if other in DATABASES else url.scheme, f"{where}.at")

@@ -7,18 +7,7 @@ from linewright.data.read.sql.database import CONNECT_S, DatabaseQuery
 
 
 def connect_stream(query: DatabaseQuery, port: int) -> socket.socket:
-    """Connect to the first address that answers.
-
-    Parameters
-    ----------
-    port
-        The usual one, for URLs without any.
-
-    Raises
-    ------
-    Transient
-        If none does.
-    """
+    """Connect to the first address that answers."""
     url, last = query.url, OSError("no address")
     for address in query.addresses:
         try:

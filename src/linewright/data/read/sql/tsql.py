@@ -44,13 +44,7 @@ class _Token(NamedTuple):
 
 
 def _tokens(sql: str) -> Iterator[_Token]:
-    """Give words and marks outside of quotes and comments.
-
-    Raises
-    ------
-    ValueError
-        If a comment does not end, or might end for the server before it does here.
-    """
+    """Give words and marks outside of quotes and comments."""
     depth = position = 0
     while found := _PART.match(sql, position):
         position = found.end()
@@ -82,11 +76,6 @@ def _comment_end(sql: str, position: int) -> int:
 
 def require_select(sql: str) -> None:
     """Refuse what is not one SELECT that writes nothing: a transaction of this server is never for reading alone.
-
-    Raises
-    ------
-    ValueError
-        With what is wrong.
 
     Examples
     --------

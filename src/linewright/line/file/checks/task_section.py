@@ -14,15 +14,7 @@ Refused = tuple[Path, object, str]
 def section_and_task(
     spec: LineSpec, task: str, section: Spec | None, *, says: str, example: str
 ) -> Iterator[Problem]:
-    """Give the contradiction that a line has the section without the task, or the task without the section.
-
-    Parameters
-    ----------
-    says
-        What the section says, as a sentence.
-    example
-        The shortest section, in YAML.
-    """
+    """Give the contradiction that a line has the section without the task, or the task without the section."""
     if spec.train.task != task and section is not None:
         yield Problem(
             path=(task,),

@@ -44,13 +44,7 @@ class FoundRow:
 
 
 def parts_of(factory: Factory, dataset: str, split: Split) -> np.ndarray:
-    """Return a code for each row of a dataset, as a split of it has them.
-
-    Raises
-    ------
-    RequestError
-        If it splits another dataset.
-    """
+    """Return a code for each row of a dataset, as a split of it has them."""
     if split.dataset != dataset:
         raise RequestError(
             "the split is of another dataset version", where="split", found=split.dataset, allowed=dataset
@@ -59,15 +53,7 @@ def parts_of(factory: Factory, dataset: str, split: Split) -> np.ndarray:
 
 
 def find_rows(factory: Factory, dataset: Dataset, wanted: Wanted, limit: int) -> list[FoundRow]:
-    """Return at most `limit` rows. A chunk that holds none of the wanted part is not read.
-
-    Raises
-    ------
-    NotFound, Corrupt
-        As for `read_dataset`.
-    RequestError
-        If the dataset lacks the column.
-    """
+    """Return at most `limit` rows. A chunk that holds none of the wanted part is not read."""
     names = [column.name for column in dataset.columns]
     if wanted.column is not None and wanted.column not in names:
         raise RequestError(

@@ -14,18 +14,7 @@ from linewright.line.views.sources import all_sources
 def history_sources(
     factory: Factory, line: str, source: str | None = None, *, of_views: bool = False
 ) -> dict[str, SqlSource]:
-    """Return the sources of a line that have a history, by name; only one of them if it is named.
-
-    Parameters
-    ----------
-    of_views
-        Whether those of its feature views count too, by ``view:NAME``.
-
-    Raises
-    ------
-    RequestError
-        If a source is named that the line does not have, or that has no history.
-    """
+    """Return the sources of a line that have a history, by name; only one of them if it is named."""
     spec = factory.line(line)
     sources = all_sources(factory, spec) if of_views else spec.sources
     found = {name: cast("SqlSource", one) for name, one in sources.items() if one.has_history}
@@ -43,13 +32,7 @@ def history_sources(
 
 
 def history_of(factory: Factory, name: str, spec: SqlSource) -> SourceHistory:
-    """Return what was read of a source; the database is not needed for it.
-
-    Raises
-    ------
-    NotFound
-        If nothing was.
-    """
+    """Return what was read of a source; the database is not needed for it."""
     found = newest(definition_of(name, spec, factory.root), factory.metadata)
     if found is None:
         raise NotFound(

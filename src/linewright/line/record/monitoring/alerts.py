@@ -31,13 +31,7 @@ def open_alerts(factory: Factory, line: str) -> list[Alerted]:
 
 
 def shift_open_at(factory: Factory, line: str, instant: str) -> str | None:
-    """Return since when the answers or their truth are not what they were, as it was known at an instant.
-
-    Returns
-    -------
-    str or None
-        The beginning of the oldest finding that was open then and asks for a training; `None` where none was.
-    """
+    """Return since when the answers or their truth are not what they were, as it was known at an instant."""
     over = {one.alert for one in factory.metadata.events(Cleared, line=line) if one.at <= instant}
     return min(
         (
@@ -65,13 +59,7 @@ def runs_newest_first(factory: Factory, line: str) -> Iterator[Accepted]:
 
 
 def find_visible_alert(factory: Factory, prefix: str) -> Alerted:
-    """Return the alert whose id begins so.
-
-    Raises
-    ------
-    NotFound
-        If there is none, or more than one, or it is of a line that may not be seen: it is not there then.
-    """
+    """Return the alert whose id begins so."""
     found = find_alert(factory, prefix)
     if found is None or not factory.may("view", found.line):
         raise NotFound(

@@ -52,13 +52,7 @@ def disk_in_words(found: DiskForecast, folder: Path) -> str:
 
 
 def forecast(factory: Factory) -> DiskForecast:
-    """Look at the disk and at the logs of all lines.
-
-    Raises
-    ------
-    OSError
-        If the disk does not tell.
-    """
+    """Look at the disk and at the logs of all lines."""
     free = shutil.disk_usage(factory.state if factory.state.is_dir() else factory.root).free
     # The clock that stamps files, which in a world that simulates is another one than the factory's.
     now = datetime.fromisoformat(now_utc())

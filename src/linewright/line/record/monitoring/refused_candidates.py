@@ -46,11 +46,6 @@ def undecided(factory: Factory, line: str, *, before: str) -> int:
     Only those that a finding asked for count: after each, the next one waits for twice as many rows, so that looking
     again adds power and does not only add chances of being wrong. A finding that is new is about another world, so the
     count begins anew: else a line that could not decide in spring would wait through the collapse of autumn.
-
-    Parameters
-    ----------
-    before
-        The instant that the count is of, so that it stays the same for ever.
     """
     metadata = factory.metadata
     moves = [*metadata.events(Promoted, line=line), *metadata.events(RolledBack, line=line)]

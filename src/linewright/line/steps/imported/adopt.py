@@ -83,11 +83,6 @@ def parity_of_adopted(work: Work, data: bytes, model: Model, x: np.ndarray, *, s
     """Compare the package of an adopted model with the file, or with the library whose file it is.
 
     A library is also asked about rows that are hard: beside every bound of its trees, with missing values, one by one.
-
-    Raises
-    ------
-    Terminal
-        If they differ.
     """
     trained = work.trained
     if trained.encoder.pictures:

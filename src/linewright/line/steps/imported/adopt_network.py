@@ -32,13 +32,7 @@ ALLOWED = 1e-3
 
 
 def picture_column(work: Work) -> str | None:
-    """Return the column of pictures that a model of the line reads; `None` if there is none.
-
-    Raises
-    ------
-    RequestError
-        If there are several.
-    """
+    """Return the column of pictures that a model of the line reads; `None` if there is none."""
     names = [one.name for one in work.features if one.type == "file"]
     if len(names) > 1:
         raise RequestError(
@@ -52,13 +46,7 @@ def picture_column(work: Work) -> str | None:
 
 
 def adopt_network(work: Work, asked: ModelSpec, data: bytes, column: str) -> Trained:
-    """Take the network that the line file names: put it behind pixels, and find its classes.
-
-    Raises
-    ------
-    RequestError, Denied
-        If it cannot read the pictures, or its answers are not those of the line's task.
-    """
+    """Take the network that the line file names: put it behind pixels, and find its classes."""
     artifacts = work.factory.artifacts
     if work.task.label not in COMPARED:
         raise RequestError(
@@ -117,13 +105,7 @@ def head_of(trained: Trained) -> bytes:
 
 
 def parity_of_network(work: Work, model: Model) -> Parity:
-    """Compare the answers of a package with those of the file, which gets pixels that are scaled by hand.
-
-    Raises
-    ------
-    Terminal
-        If they differ by more than `ALLOWED`.
-    """
+    """Compare the answers of a package with those of the file, which gets pixels that are scaled by hand."""
     trained, asked, artifacts = (
         work.trained,
         work.spec.train.model or ModelSpec(file=""),

@@ -18,22 +18,7 @@ from linewright.model.train.scored_rows import Scored, to_bytes
 def classes_of_imported(
     work: Work, asked: ModelSpec, own: Sequence[str], *, where: str
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return the classes in the order of the task, and in that of the model; none of numbers.
-
-    Parameters
-    ----------
-    asked
-        What the line file says of the model.
-    own
-        Classes that its file names.
-    where
-        What errors name.
-
-    Raises
-    ------
-    RequestError
-        If they are not those of the labels.
-    """
+    """Return the classes in the order of the task, and in that of the model; none of numbers."""
     rules, label = work.rules, work.spec.label
     labels = label_text(work.rows.frame[work.rows.train], label.column)
     spelled = spelled_classes(own, labels, said=asked.classes, where=where) if rules.is_class else ()
@@ -51,19 +36,7 @@ def trained_elsewhere(
     encoder: Encoder,
     libraries: dict[str, str],
 ) -> Trained:
-    """Return what stands for training: the model's file, and how well it answers the training rows.
-
-    Parameters
-    ----------
-    data
-        The model's file.
-    scores
-        Its answers to the training rows, in the order of `classes`.
-    classes
-        In the order of the task; empty for numbers.
-    libraries
-        Which program wrote the file, and its version.
-    """
+    """Return what stands for training: the model's file, and how well it answers the training rows."""
     rules, artifacts, frame = work.rules, work.factory.context.artifacts, work.rows.frame[work.rows.train]
     weight = weights(frame, work.spec)
     target = rules.target(label_text(frame, work.spec.label.column), classes)

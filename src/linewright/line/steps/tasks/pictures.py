@@ -41,13 +41,6 @@ def choose_pictures(
     """Return how pictures become numbers, and what decided it; `None` if the line file says nothing of it.
 
     Of several sizes the smallest is taken, but for larger ones whose loss is lower by more than one standard error of the paired difference.
-
-    Parameters
-    ----------
-    losses
-        Tries one way on rows, the same for each.
-    rows
-        Returns what else is known of these rows.
     """
     spec = work.spec.train.pictures
     if spec is None:

@@ -54,15 +54,7 @@ def popular_lists(work: Work, spec: RecommendSpec, x: np.ndarray) -> np.ndarray:
 
 
 def by_rules(work: Work, spec: RecommendSpec, lists: np.ndarray, items: Sequence[str]) -> np.ndarray:
-    """Return the lists of another model by the rules of this line: it earns nothing by what may not be listed any more.
-
-    Parameters
-    ----------
-    lists
-        As scores, see `model.tasks.item_lists`.
-    items
-        Names by code, the first of code 1.
-    """
+    """Return the lists of another model by the rules of this line: it earns nothing by what may not be listed any more."""
     if (allowed := work.ingested.allowed) is not None:
         wanted = frozenset(allowed)
         lists = with_only(lists, {code for code, item in enumerate(items, start=1) if item in wanted})

@@ -64,13 +64,7 @@ class OddityNative(msgspec.Struct, frozen=True, kw_only=True, tag="oddity", tag_
 
 
 class OddityFitted:
-    """A model of how odd rows are, ready to answer; a `Fitted`.
-
-    Raises
-    ------
-    Corrupt
-        If its parts do not hang together.
-    """
+    """A model of how odd rows are, ready to answer; a `Fitted`."""
 
     rounds = 0
 

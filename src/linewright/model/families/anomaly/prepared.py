@@ -45,13 +45,6 @@ class Prepared(msgspec.Struct, frozen=True, kw_only=True):
 def prepare(x: Matrix, categorical: tuple[int, ...]) -> Prepared:
     """Learn how rows become numbers.
 
-    Parameters
-    ----------
-    x : float32 array, shape (n, width), n at least 1
-        Good rows.
-    categorical
-        Columns that hold codes.
-
     Examples
     --------
     >>> made = prepare(np.array([[1, 2], [3, 2], [5, 3]], dtype=np.float32), (1,))

@@ -39,20 +39,6 @@ def is_form(content_type: bytes | None) -> bool:
 def to_json(body: bytes, content_type: str, columns: Sequence[RequestColumn]) -> bytes:
     r"""Return the body of the request that says the same in JSON.
 
-    Parameters
-    ----------
-    body
-        What came.
-    content_type
-        Header of the request, which names what stands between the parts.
-    columns
-        Of the line's table.
-
-    Raises
-    ------
-    RequestError
-        If it cannot be read as a form, a part has no name, or two have one.
-
     Examples
     --------
     >>> columns = [RequestColumn(name="age", type="integer", nullable=False, role="feature")]

@@ -35,16 +35,6 @@ class PushRequest(msgspec.Struct, forbid_unknown_fields=True):
 def to_new_rows(rows: Sequence[Mapping[str, Any]], columns: Columns, *, new_columns: bool = False) -> NewRows:
     """Return rows as they are kept.
 
-    Parameters
-    ----------
-    new_columns
-        As in `PushRequest`.
-
-    Raises
-    ------
-    RequestError
-        For the first row without its key or time, or with another value or name of a column than may be.
-
     Examples
     --------
     >>> to_new_rows([{"id": 7, "amount": 1.5}], Columns("id")).rows[0][:2]

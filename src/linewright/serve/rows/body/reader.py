@@ -56,15 +56,6 @@ def in_rows(row: int, column: str) -> str:
 class RowReader:
     """Reads rows of one model's table.
 
-    Parameters
-    ----------
-    columns
-        What a row may have; columns with role ``feature`` are converted, the others only checked to be scalars.
-    missing
-        Texts that mean "no value", once blanks around them are removed.
-    needs
-        Which columns must be there (default: none, and one that is not there is a missing value).
-
     Examples
     --------
     >>> reader = RowReader([RequestColumn(name="Age", type="integer", nullable=False)])
@@ -87,26 +78,13 @@ class RowReader:
         self._carried = [column.name for column in columns if column.role != "feature"]
 
     def read(self, rows: object, *, place: Place = in_rows) -> Columns:
-        """Return the feature columns of `rows`, which is a list of at least 1 and at most 10,000 objects.
-
-        Raises
-        ------
-        RequestError
-            For the first mistake in row order; `details["errors"]` lists the first 20, `details["wrong_rows"]` says how many rows
-            have one.
-        """
+        """Return the feature columns of `rows`, which is a list of at least 1 and at most 10,000 objects."""
         return self.read_as(self._columns, rows, place)
 
     def read_as(
         self, convert: Callable[[list[dict[str, Any]]], T], rows: object, place: Place = in_rows
     ) -> T:
-        """Return what `convert` makes of rows whose columns are known; where it raises `ValueError`, say what is wrong.
-
-        Raises
-        ------
-        RequestError
-            As `read` does.
-        """
+        """Return what `convert` makes of rows whose columns are known; where it raises `ValueError`, say what is wrong."""
         checked = checked_shape(rows)
         try:
             self._check(checked)
@@ -193,13 +171,7 @@ class RowReader:
 
 
 def checked_shape(rows: object) -> list[dict[str, Any]]:
-    """Return rows if they are a list of at least 1 and at most 10,000 objects.
-
-    Raises
-    ------
-    RequestError
-        If they are not.
-    """
+    """Return rows if they are a list of at least 1 and at most 10,000 objects."""
     if not isinstance(rows, list):
         raise RequestError(
             "rows is not a list", where="rows", found=kind_of(rows), allowed="a list of objects"
@@ -315,13 +287,6 @@ def to_schema(
     needs: Needs | None = None,
 ) -> dict[str, Any]:
     """Return the JSON Schema of a row, in the plainest form of each value.
-
-    Parameters
-    ----------
-    time
-        The column that says when a row happened, where the line has one.
-    needs
-        Which columns must be there (default: those that may not be missing).
 
     Examples
     --------

@@ -42,15 +42,7 @@ class Shape(NamedTuple):
 
 
 class Needs:
-    """What a row needs for one model.
-
-    Parameters
-    ----------
-    package
-        Says which columns may be left out, and what is computed.
-    strict
-        Whether a column that is not there is refused; not so for rows that were answered once (default: yes).
-    """
+    """What a row needs for one model."""
 
     def __init__(self, package: Package, *, strict: bool = True) -> None:
         self._strict = strict
@@ -90,13 +82,7 @@ class Needs:
         return import_module("linewright.data.table.expressions").Evaluator(self._rows)
 
     def load(self) -> None:
-        """Make ready what computes, before a request waits for it.
-
-        Raises
-        ------
-        Corrupt
-            If it is not what may be computed.
-        """
+        """Make ready what computes, before a request waits for it."""
         if self.is_sql:
             _ = self._evaluator
 
@@ -133,13 +119,7 @@ class Needs:
         return "send it, or null where it may be missing; a column that contract.columns names `nullable: true` may be left out"
 
     def completed(self, rows: Any, place: Place) -> Any:
-        """Return rows with what is made of their columns; rows that lack some, and what is no row, are left as they are.
-
-        Raises
-        ------
-        RequestError
-            If a value is none of its column, or an expression cannot be carried out; it names the row and the column.
-        """
+        """Return rows with what is made of their columns; rows that lack some, and what is no row, are left as they are."""
         if not self.is_sql or not isinstance(rows, Sequence) or not rows or isinstance(rows[0], TypedRow):
             return rows
         if not all(isinstance(row, dict) for row in rows):

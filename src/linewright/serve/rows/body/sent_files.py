@@ -43,22 +43,7 @@ ALLOWED = "a picture in base64, or the digest of one that was sent before"
 def keep_sent(
     rows: Sequence[Any], readers: Mapping[str, PictureReader], keep: Keeper, place: Place
 ) -> list[Any]:
-    """Return rows in which pictures are digests; those that were sent are kept before.
-
-    Parameters
-    ----------
-    rows
-        JSON rows.
-    readers
-        What reads the pictures of each column: each picture is decoded once, and its numbers are computed then. Those whose numbers are
-        in memory are not decoded.
-
-    Raises
-    ------
-    RequestError
-        If there are too many rows or pictures, or what is sent is not base64, no picture that is read, or a digest of none that was sent;
-        it names the row and the column. Then nothing is kept.
-    """
+    """Return rows in which pictures are digests; those that were sent are kept before."""
     sent: dict[str, bytes] = {}
     digests: dict[tuple[int, str], str] = {}
     unknown: dict[tuple[str, str], str] = {}

@@ -14,20 +14,7 @@ MOST_TOKENS = 40_000
 
 
 def check_texts(rows: Sequence[Row], readers: Mapping[str, object]) -> None:
-    """Refuse more texts than one request may have read by an encoder of sentences.
-
-    Parameters
-    ----------
-    rows
-        JSON rows, not checked yet.
-    readers
-        What reads columns of pictures and of sentences; only the latter count.
-
-    Raises
-    ------
-    RequestError
-        If there are more than `MOST_TEXTS` different ones that are not in memory, or these have more than `MOST_TOKENS`.
-    """
+    """Refuse more texts than one request may have read by an encoder of sentences."""
     texts = tokens = 0
     for name, reader in readers.items():
         if not isinstance(reader, SentenceReader):

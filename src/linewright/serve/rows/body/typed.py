@@ -67,13 +67,6 @@ class Unusual(Exception):  # noqa: N818 -- reads as what happened
 class TypedBodies:
     """Reads bodies of requests to one model's table.
 
-    Parameters
-    ----------
-    columns
-        What a row may have.
-    needed
-        Names of those that a row must have; a row without one is left to those who read any row.
-
     Examples
     --------
     >>> bodies = TypedBodies([RequestColumn(name="Age", type="integer"), RequestColumn(name="Make", type="category")])

@@ -93,17 +93,7 @@ class _Snapshot(NamedTuple):
 
 
 class ViewLookup:
-    """Lookup in one view, as one model has learned it. Safe to use from several threads.
-
-    Parameters
-    ----------
-    state
-        State folder of the factory.
-    facts
-        The view.
-    now
-        The time, UTC.
-    """
+    """Lookup in one view, as one model has learned it. Safe to use from several threads."""
 
     def __init__(self, state: Path, facts: ViewFacts, *, now: Callable[[], str] = now_utc) -> None:
         self._state, self._facts, self._now = state, facts, now
@@ -132,15 +122,7 @@ class ViewLookup:
         return None if self._snapshot is None else self._snapshot.records.header.push
 
     def refresh(self) -> None:
-        """Read the newer file of records, if there is one, and the rows that were sent since it was made.
-
-        Raises
-        ------
-        FileNotFoundError
-            If the file is missing; what is known stays.
-        LinewrightError
-            If it cannot be read, or what machines share does not answer.
-        """
+        """Read the newer file of records, if there is one, and the rows that were sent since it was made."""
         with self._lock:
             try:
                 self._fetch()
@@ -196,13 +178,7 @@ class ViewLookup:
     def of(
         self, entities: Sequence[str | None], now: str
     ) -> Iterator[tuple[dict[str, Any], LookupResult, _Snapshot]]:
-        """Give the columns of the view of each entity as a request comes, and what is to be said of them.
-
-        Raises
-        ------
-        Transient
-            If the view is not there.
-        """
+        """Give the columns of the view of each entity as a request comes, and what is to be said of them."""
         # Requests wait for no database: the thread asks it.
         if self._snapshot is None and shared_features(self._state) is None:
             with suppress(FileNotFoundError, Corrupt):
@@ -306,15 +282,7 @@ def _found(snapshot: _Snapshot, asked: Sequence[str]) -> FoundRecords:
 
 
 class FeatureLookup:
-    """Lookup in the feature views of all lines of an endpoint: one thread refreshes them from the first request on.
-
-    Parameters
-    ----------
-    state
-        State folder of the factory.
-    now
-        The time, UTC.
-    """
+    """Lookup in the feature views of all lines of an endpoint: one thread refreshes them from the first request on."""
 
     def __init__(self, state: Path, *, now: Callable[[], str] = now_utc) -> None:
         self._state, self._now = state, now
@@ -380,30 +348,7 @@ class FeatureLookup:
         place: Place,
         only: Sequence[int] | None = None,
     ) -> RowsWithFeatures:
-        """Give rows the columns of views; a row that has a value in one of a view's columns gets none of them.
-
-        Parameters
-        ----------
-        rows
-            Of a request.
-        views
-            Those of the model that answers.
-        now
-            When the request came, UTC.
-        place
-            Names the place of a value.
-        only
-            Numbers of the rows that get any (default: all).
-
-        Raises
-        ------
-        RequestError
-            If what is known is too old, or nothing is, and the view says that such a row is refused.
-        Transient
-            If the records of a view are not there.
-        Unusual
-            If the rows are typed.
-        """
+        """Give rows the columns of views; a row that has a value in one of a view's columns gets none of them."""
         if not views or not rows or len(rows) > MAX_ROWS:  # the reader refuses so many
             return RowsWithFeatures(rows, ())
         if isinstance(rows[0], TypedRow):
@@ -502,15 +447,7 @@ def _entity(row: Row, facts: ViewFacts) -> str:
 def _decided(
     columns: Mapping[str, Any], one: LookupResult, snapshot: _Snapshot, where: str, row: Row
 ) -> Mapping[str, Any]:
-    """Return the columns of an answer; null if the record is too old and nothing is taken for it.
-
-    Raises
-    ------
-    RequestError
-        If it is too old or absent, and such rows are refused.
-    Transient
-        If it is damaged, and absent ones are refused.
-    """
+    """Return the columns of an answer; null if the record is too old and nothing is taken for it."""
     header = snapshot.records.header
     is_old = header.max_age is not None and one.age * 1e6 > header.max_age
     is_absent = one.record is None

@@ -44,15 +44,7 @@ class Filled(NamedTuple):
 
 
 class KnownSeries:
-    """The newest values of the series of a line, read when they are first needed. Safe to use from several threads.
-
-    Parameters
-    ----------
-    digest
-        Of the bytes that `text.newest_values` wrote; `None` if the line has none.
-    get
-        Returns the bytes of a digest. What it returns is verified.
-    """
+    """The newest values of the series of a line, read when they are first needed. Safe to use from several threads."""
 
     def __init__(self, digest: str | None, get: Callable[[str], bytes]) -> None:
         self.digest, self._get = digest, get
@@ -67,13 +59,7 @@ class KnownSeries:
         return hash(self.digest)
 
     def read(self) -> NewestValues | None:
-        """Return the values; `None` if the line has none.
-
-        Raises
-        ------
-        NotFound, Corrupt
-            If the bytes are missing, or are something else. It is tried again the next time.
-        """
+        """Return the values; `None` if the line has none."""
         if self.digest is None:
             return None
         with self._lock:
@@ -97,28 +83,7 @@ class KnownSeries:
         return 0 if values is None else values.values.nbytes + 200 * len(values.names)
 
     def fill(self, rows: Sequence[Row], package: Package, *, now: str, place: Place) -> Filled:
-        """Give the newest values of their series, and the time of the newest, to rows that have none.
-
-        Parameters
-        ----------
-        rows
-            Of a request to a line that forecasts.
-        package
-            Of the champion.
-        now
-            When the request came, UTC.
-        place
-            Names the place of a value.
-
-        Raises
-        ------
-        RequestError
-            If nothing is known of a series, the newest value is older than the line allows, or a row says another time.
-        Transient
-            If the values are not there.
-        Unusual
-            If the rows are typed, and one has no values.
-        """
+        """Give the newest values of their series, and the time of the newest, to rows that have none."""
         window = package.encoder.window
         if window is None or len(rows) > MAX_ROWS:  # the reader refuses so many
             return Filled(rows, {})
@@ -165,25 +130,11 @@ class KnownSeries:
         return Filled(done, newest)
 
     def sum_again(self, row: Row, package: Package) -> Row:
-        """Return a row that asked for a sum of these values, as it was then.
-
-        Raises
-        ------
-        NotFound, Corrupt
-            If the values are not kept any more.
-        RequestError
-            If they are not those of its answer.
-        """
+        """Return a row that asked for a sum of these values, as it was then."""
         return self._reading(package).sum_row(row, 0)[0]
 
     def names_of_parts(self, row: Row, package: Package) -> list[tuple[str, ...]]:
-        """Return the names of the series of a sum of these values.
-
-        Raises
-        ------
-        NotFound, Corrupt, RequestError
-            As `sum_again` does.
-        """
+        """Return the names of the series of a sum of these values."""
         return self._reading(package).names_of_parts(row)
 
     def _reading(self, package: Package) -> "_Reading":
@@ -366,25 +317,13 @@ class _Reading:
 
 
 def read_whole(digest: str, get: Callable[[str], bytes]) -> NewestValues:
-    """Return the values of a digest; those that go on with others with these before them.
-
-    Raises
-    ------
-    ValueError, NotFound
-        If it is something else, or missing.
-    """
+    """Return the values of a digest; those that go on with others with these before them."""
     values = NewestValues.read(get(digest))
     return values if values.base is None else NewestValues.read(get(values.base)).followed_by(values)
 
 
 def parts_of(digest: str, get: Callable[[str], bytes]) -> tuple[str, ...]:
-    """Return the digests of all bytes that the values of a digest are made of.
-
-    Raises
-    ------
-    ValueError, NotFound
-        As `read_whole` does.
-    """
+    """Return the digests of all bytes that the values of a digest are made of."""
     base = NewestValues.read(get(digest)).base
     return (digest,) if base is None else (digest, base)
 

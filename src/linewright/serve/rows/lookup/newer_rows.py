@@ -34,13 +34,7 @@ class _Version(NamedTuple):
 
 
 class NewerRows:
-    """Rows by entity that are newer than a file of records. One thread adds to them, while others read what was known at a moment before.
-
-    Parameters
-    ----------
-    records
-        The file.
-    """
+    """Rows by entity that are newer than a file of records. One thread adds to them, while others read what was known at a moment before."""
 
     def __init__(self, records: Records) -> None:
         self.known = records.header.known

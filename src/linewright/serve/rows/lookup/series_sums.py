@@ -14,19 +14,7 @@ from linewright.serve.rows.scorer import Scorer
 
 
 class SumRow(dict[str, Any]):
-    """A row that asks for a sum, with the sum of the recent values of its series.
-
-    Parameters
-    ----------
-    row
-        The row.
-    keys
-        Columns that name the sum.
-    series
-        Rows of the series.
-    values
-        Digest of the bytes with their values.
-    """
+    """A row that asks for a sum, with the sum of the recent values of its series."""
 
     def __init__(
         self,
@@ -43,13 +31,7 @@ class SumRow(dict[str, Any]):
 def score_rows(
     scorer: Scorer, rows: Sequence[Row], place: Place, *, ids: Sequence[str] = (), explore: float = 0.0
 ) -> tuple[NDArray[Any], list[dict[str, Any]]]:
-    """Return the matrix of rows, and their answers; that of a `SumRow` is made of its series. `ids` and `explore` as for `Model.answers`.
-
-    Raises
-    ------
-    RequestError
-        If a row does not fit, or the model makes no such sums.
-    """
+    """Return the matrix of rows, and their answers; that of a `SumRow` is made of its series. `ids` and `explore` as for `Model.answers`."""
     is_typed = bool(rows) and isinstance(rows[0], TypedRow)
     sums = [] if is_typed else [number for number, row in enumerate(rows) if isinstance(row, SumRow)]
     if not sums:
@@ -66,13 +48,7 @@ def score_rows(
 
 
 def answer_of(scorer: Scorer, row: SumRow, place: Place, number: int) -> dict[str, Any]:
-    """Return the answer of a sum.
-
-    Raises
-    ------
-    RequestError
-        If the model makes no such sums.
-    """
+    """Return the answer of a sum."""
     window = scorer.model.package.encoder.window
     shared = {frozenset(one.keys): one.shared for one in (window.levels if window is not None else ())}
     if row.keys_of_sum not in shared:

@@ -17,13 +17,7 @@ MOST_COMPARED = 2_000
 
 
 def similar_items(scorer: Scorer, items: Sequence[object]) -> list[dict[str, Any]]:
-    """Return ``item``, ``items`` and ``scores`` for each of some items: what goes with it, the best first, itself left out.
-
-    Raises
-    ------
-    RequestError
-        If the model lists no items, there are none or more than `MOST_ASKED`, or it does not know one of them.
-    """
+    """Return ``item``, ``items`` and ``scores`` for each of some items: what goes with it, the best first, itself left out."""
     known = scorer.model.package.encoder.items
     if not known:
         raise RequestError(

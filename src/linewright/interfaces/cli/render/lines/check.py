@@ -72,13 +72,7 @@ def _placed(error: dict[str, Any], said: str) -> str:
 
 
 def _breaches_table(breaches: Sequence[BreachInWords]) -> list[str]:
-    """Return a line for each breach under a head; nothing where there is none.
-
-    Parameters
-    ----------
-    breaches
-        Those that stop a run come first, then those that keep rows out.
-    """
+    """Return a line for each breach under a head; nothing where there is none."""
     if not breaches:
         return []
     return grid(

@@ -46,15 +46,7 @@ def _span(shown: Mapping[str, Any]) -> float:
 
 
 def _reason(found: Any, says: Mapping[str, str], texts: Mapping[str, str]) -> str:
-    """Return why these amounts may be proposed: what they change, in numbers, and the address that shows it.
-
-    Parameters
-    ----------
-    says
-        What each amount is of.
-    texts
-        A sentence with names in braces for ``change``, ``each`` and ``rows``.
-    """
+    """Return why these amounts may be proposed: what they change, in numbers, and the address that shows it."""
     changed = {
         word: getattr(found.amounts, word)
         for word in _WORDS
