@@ -21,9 +21,9 @@ from pathlib import Path
 import numpy as np
 
 from linewright.line.factory import Factory
-from linewright.operations.demo import Demo, demo
 from linewright.people.account import account_of, of_all_answers
 from linewright.people.facts import DaySums, Sums
+from linewright.worlds.demo.operations import Demo, demo
 
 RATE, FALSE = 0.02, 0.03
 """Share of positives, all of which are found, and of false alarms among the others."""

@@ -32,8 +32,8 @@ from typing import Any
 
 from siege import tree, words_of
 
+from linewright.capabilities.care.verify import verify_factory
 from linewright.line.factory import Factory
-from linewright.line.maintenance.verify import verify_factory
 from linewright.line.record.comments import words_of as words_of_comment
 from linewright.people.annotations import Annotations
 from linewright.people.facts import Commented
@@ -48,9 +48,9 @@ LINE, TRAINED, SOURCE = "steady", "again", "events"
 PROGRAM = (sys.executable, "-m", "linewright")
 MODULES = {
     "endpoint": "linewright.serve",
-    "control plane and worker": "linewright.interfaces.http",
+    "control plane and worker": "linewright.capabilities.serving.control_plane",
     "run": "linewright.line.runs.attempt",
-    "scheduled job": "linewright.line.scheduled.run_tasks",
+    "scheduled job": "linewright.capabilities.schedules.run_tasks",
     "expensive operation": "linewright.interfaces.http.operation_process",
 }
 KINDS = ("everything", "supervisor", *MODULES)

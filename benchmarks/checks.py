@@ -23,11 +23,11 @@ import numpy as np
 import polars as pl
 from sklearn import datasets
 
+from linewright.capabilities.drafts.write import new_line
 from linewright.data.checks.registry import COLUMN_CHECKS, ROW_CHECKS
 from linewright.data.facts import Finding
 from linewright.data.profile.roles import GivenRoles
 from linewright.errors import LinewrightError
-from linewright.line.new.write import new_line
 
 SEEDS, ROWS = 5, 1_500
 BAR, HONEST = 0.5, 0.02

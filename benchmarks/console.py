@@ -40,11 +40,11 @@ from page_times import ARGUMENTS, HEAD, Row, load, ms_of
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 from swap import LINE
 
-from linewright.interfaces.console.table import PAGES
+from linewright.capabilities.members.operations.console import console_link
+from linewright.capabilities.predictions.try_row import request_form
+from linewright.interfaces.console.table import routes
 from linewright.line.factory import Factory
 from linewright.line.facts import Accepted, Finished
-from linewright.line.predict.try_row import request_form
-from linewright.operations.people.console import console_link
 from linewright.serve.facts import Predictions
 from linewright.serve.log.ids import first_of_many
 from linewright.serve.log.segments import read_log
@@ -53,6 +53,7 @@ from linewright.store.clock import uuid7
 
 PARTS_ASKED, PART_MS = 3, 5_000
 """Requests of each part; ms after which it is asked for no more."""
+PAGES = {route.name: route.entry for route in routes()}
 ROWS = 1_000
 """Predictions of one request."""
 BUSY, LABELLED = "payments", "tumours"

@@ -34,15 +34,15 @@ from typing import Any, NamedTuple
 
 from swap import table
 
+from linewright.capabilities.care.verify import verify_factory
+from linewright.capabilities.drafts.write import new_line
+from linewright.capabilities.monitoring.operations import alerts
+from linewright.capabilities.overview.operations.status import status
+from linewright.capabilities.serving.worker import tend_inline
 from linewright.data.profile.roles import GivenRoles
 from linewright.line.factory import Factory
-from linewright.line.loop.worker import tend_inline
-from linewright.line.maintenance.verify import verify_factory
-from linewright.line.new.write import new_line
 from linewright.line.release.endpoint import follow_file, tend_log
 from linewright.line.runs.execute import execute_inline
-from linewright.operations.lines.status import status
-from linewright.operations.models.watch import alerts
 from linewright.release.facts import WhenLogFails
 from linewright.serve.http.predict import MANY
 from linewright.serve.listener import endpoint

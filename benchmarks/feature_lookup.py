@@ -36,10 +36,10 @@ from linewright.features.views.records import (
     write_records,
 )
 from linewright.features.views.windows import Values, events_of
-from linewright.line.audit.feature_views import audit_views
 from linewright.line.factory import Factory
 from linewright.line.record.registry import find_model
 from linewright.line.runs.execute import execute_inline
+from linewright.line.views.logged_features import audit_views
 from linewright.line.views.write_records import write_view
 from linewright.model.facts import Package
 from linewright.serve.listener import endpoint

@@ -37,9 +37,9 @@ from urllib.parse import quote
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+from linewright.capabilities.drafts.write import new_line
 from linewright.data.profile.roles import GivenRoles
 from linewright.line.factory import Factory
-from linewright.line.new.write import new_line
 from linewright.serve.http.protocol import HEAD_DEADLINE_S, LINGER_S
 from linewright.serve.limits import BODY_DEADLINE_S
 from linewright.serve.listener import endpoint

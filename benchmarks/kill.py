@@ -33,13 +33,13 @@ from typing import Any
 
 from sklearn.datasets import load_breast_cancer
 
+from linewright.capabilities.care.verify import verify_factory
+from linewright.capabilities.drafts.write import new_line
 from linewright.data.profile.roles import GivenRoles
 from linewright.engine.durable import EngineClient
 from linewright.errors import Transient
 from linewright.line.factory import Factory
 from linewright.line.facts import Accepted, RunResult
-from linewright.line.maintenance.verify import verify_factory
-from linewright.line.new.write import new_line
 from linewright.line.runs.execute import execute, execute_inline
 from linewright.line.runs.plan import make_plan
 from linewright.line.runs.record import WORKFLOW, prepare
@@ -52,7 +52,7 @@ LINE, SERVED = "tumours", "lumps"
 PROGRAM = (sys.executable, "-m", "linewright")
 TARGETS = ("run", "run", "run", "up", "supervisor", "endpoint", "worker")
 """What is killed, each as often as it stands here; `up` is all of its processes at once."""
-MODULES = {"endpoint": b"linewright.serve", "worker": b"linewright.interfaces.http"}
+MODULES = {"endpoint": b"linewright.serve", "worker": b"linewright.capabilities.serving.control_plane"}
 LONGEST_S = 120.0
 PAUSE_S = 0.01
 

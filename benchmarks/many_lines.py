@@ -13,9 +13,9 @@ from pathlib import Path
 from msgspec.structs import replace
 from swap import LINE, table
 
+from linewright.capabilities.drafts.write import new_line
 from linewright.data.profile.roles import GivenRoles
 from linewright.line.factory import Factory
-from linewright.line.new.write import new_line
 from linewright.line.predict.batch import predict_file
 from linewright.line.runs.execute import execute_inline
 from linewright.model.facts import Registered
@@ -104,7 +104,11 @@ def worker(root: Path) -> Generator[tuple[int, str]]:
             assert process.poll() is None, log.read_text()
             assert time.monotonic() < end, log.read_text()
             time.sleep(0.2)
-        pid = next(one for one in children(process.pid) if b"linewright.interfaces.http" in _words(one))
+        pid = next(
+            one
+            for one in children(process.pid)
+            if b"linewright.capabilities.serving.control_plane" in _words(one)
+        )
         yield pid, f"http://127.0.0.1:{_port(pid)}"
     finally:
         process.terminate()

@@ -36,19 +36,19 @@ import msgspec
 import numpy as np
 import polars as pl
 
+from linewright.capabilities.drafts.write import new_line
+from linewright.capabilities.members.operations.tokens import token_create
 from linewright.data.profile.roles import GivenRoles
 from linewright.features.encode import encode
 from linewright.features.facts import Category
 from linewright.features.learn import to_columns
 from linewright.interfaces.python.factory import Factory
-from linewright.line.new.write import new_line
 from linewright.line.record.registry import find_model
 from linewright.line.runs.execute import execute_inline
 from linewright.model.export.to_onnx import to_onnx
 from linewright.model.facts import Package, Trained
 from linewright.model.families.lightgbm import Boosted
 from linewright.model.package.model import Golden, build, keep_package, open_model
-from linewright.operations.people.tokens import token_create
 from linewright.release.promotion import Candidate, promote
 from linewright.serve.rows.body.reader import RowReader
 from linewright.store.values import canonical_json, decode

@@ -251,7 +251,7 @@ class Up:
             words = words_of(part)
             if "linewright.serve" in words:
                 found += [(pid, "endpoint") for pid in tree(part)]
-            elif "linewright.interfaces.http" in words:
+            elif "linewright.capabilities.serving.control_plane" in words:
                 found.append((part, "worker"))
                 for child in children_of(part):
                     kind = "run" if "linewright.line.runs.attempt" in words_of(child) else "check"

@@ -276,7 +276,10 @@ def besiege(root: Path, plane: str, connections: int, seconds: float) -> Seen:
         pid = next(
             part
             for part in children_of(of.process.pid)
-            if ("linewright.serve" if plane == "endpoint" else "linewright.interfaces.http") in words_of(part)
+            if (
+                "linewright.serve" if plane == "endpoint" else "linewright.capabilities.serving.control_plane"
+            )
+            in words_of(part)
         )
         ours, theirs = SPAWN.Pipe()
         stack.enter_context(in_a_process(keep_asking, port, asks, theirs))

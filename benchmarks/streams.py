@@ -29,9 +29,9 @@ import polars as pl
 from lightgbm import LGBMClassifier
 from sklearn.metrics import roc_auc_score
 
+from linewright.capabilities.serving.worker import tend_inline
 from linewright.interfaces.python.factory import Factory
 from linewright.line.facts import Accepted, RunResult
-from linewright.line.loop.worker import tend_inline
 from linewright.line.runs.execute import execute_inline
 from linewright.release.facts import Promoted
 from linewright.worlds.living import Clock

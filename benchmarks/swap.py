@@ -34,9 +34,9 @@ import polars as pl
 from msgspec.structs import replace
 from onnx import TensorProto
 
+from linewright.capabilities.drafts.write import new_line
 from linewright.data.profile.roles import GivenRoles
 from linewright.interfaces.python.factory import Factory
-from linewright.line.new.write import new_line
 from linewright.line.record.registry import find_model
 from linewright.line.runs.execute import execute_inline
 from linewright.model.facts import Package

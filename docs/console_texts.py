@@ -12,8 +12,9 @@ import sys
 from pathlib import Path
 
 from linewright.interfaces.console.render import environment
-from linewright.interfaces.console.table import PAGES
+from linewright.interfaces.console.table import routes
 
+PAGES = {route.name: route.entry for route in routes()}
 ROOT = Path(__file__).parents[1]
 HOME = ROOT / "src/linewright/interfaces/console"
 _ROW = re.compile(r"^\| ([^|]+?) \| (.+?) \|$")
@@ -24,7 +25,7 @@ def texts() -> dict[str, str]:
     """Return each text of ours, by itself: the catalogue of English."""
     found = {entry.title for entry in PAGES.values()} | {entry.tab for entry in PAGES.values() if entry.tab}
     found.add("This did not work")
-    for file in sorted((HOME / "templates").rglob("*.jinja")):
+    for file in sorted((ROOT / "src/linewright").rglob("*.html.jinja")):
         extract = environment().extract_translations  # type: ignore[attr-defined] -- the extension adds it
         for _, _, said in extract(file.read_text(encoding="utf-8")):
             found |= {

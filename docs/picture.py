@@ -11,9 +11,9 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from linewright.interfaces.cli.render.dispatch import result_text
+from linewright.interfaces.cli.dispatch import result_text
 from linewright.line.factory import Factory
-from linewright.operations.demo import demo
+from linewright.worlds.demo.operations import demo
 from linewright.worlds.life import Life
 from linewright.worlds.story import THIN, in_whole, worth
 

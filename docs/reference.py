@@ -11,8 +11,8 @@ from typing import Any
 
 from linewright import errors
 from linewright.line.file.read import schema
-from linewright.operations import OPERATIONS
-from linewright.operations.declaration.declare import load
+from linewright.operations.declare import load
+from linewright.operations.table import OPERATIONS
 
 HERE = Path(__file__).parent / "reference"
 

@@ -25,7 +25,9 @@ import httpx
 from playwright.async_api import BrowserContext, Page, async_playwright, expect
 
 from linewright.interfaces.console.page import none_apart
-from linewright.interfaces.console.table import PAGES, routes
+from linewright.interfaces.console.table import routes
+
+PAGES = {route.name: route.entry for route in routes()}
 
 ARGUMENTS = (
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-dev-shm-usage"),

@@ -7,7 +7,7 @@ from interpreter import printed_by
 from small import LINE, make_factory
 
 import linewright
-from linewright.operations import OPERATIONS
+from linewright.operations.table import OPERATIONS
 
 COMPUTES = ["scipy", "sklearn", "lightgbm", "xgboost", "onnx", "skl2onnx", "dbos", "pandas", "starlette"]
 """Packages that only a training, a monitor or a server needs."""

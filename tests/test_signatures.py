@@ -9,7 +9,10 @@ import linewright
 SOURCE = Path(linewright.__file__).parent
 MOST = 10
 LONGER = {
-    ("operations", "new"): "each is an option of the command and a keyword of Factory.new, which users write",
+    (
+        "capabilities",
+        "new",
+    ): "each is an option of the command and a keyword of Factory.new, which users write",
 }
 """By room and name, those that stay longer, and why. The list only shrinks."""
 

@@ -7,13 +7,7 @@ import pytest
 from small import LINE
 from templates import copied, made_once
 
-from linewright.errors import Conflict, RequestError
-from linewright.interfaces.cli.render.dispatch import result_text
-from linewright.line.factory import Factory
-from linewright.line.maintenance.verify import verify_factory
-from linewright.line.predict.batch import predict_file
-from linewright.line.runs.execute import execute
-from linewright.operations.annotate import (
+from linewright.capabilities.annotation.operations import (
     annotate_adjudicate,
     annotate_answer,
     annotate_export,
@@ -22,6 +16,12 @@ from linewright.operations.annotate import (
     annotate_queue,
     annotate_status,
 )
+from linewright.capabilities.care.verify import verify_factory
+from linewright.errors import Conflict, RequestError
+from linewright.interfaces.cli.dispatch import result_text
+from linewright.line.factory import Factory
+from linewright.line.predict.batch import predict_file
+from linewright.line.runs.execute import execute
 
 
 def export(factory, path):

@@ -6,13 +6,7 @@ import msgspec
 import pytest
 from small import LINE
 
-from linewright.errors import Conflict, Denied, NotFound, RequestError
-from linewright.line.factory import Factory
-from linewright.line.maintenance.verify import verify_factory
-from linewright.line.record.lookup import find_prediction
-from linewright.model.facts import Package
-from linewright.operations import OPERATIONS
-from linewright.operations.annotate import (
+from linewright.capabilities.annotation.operations import (
     annotate_adjudicate,
     annotate_answer,
     annotate_close,
@@ -21,7 +15,13 @@ from linewright.operations.annotate import (
     annotate_status,
     annotate_undo,
 )
-from linewright.operations.declaration.declare import load
+from linewright.capabilities.care.verify import verify_factory
+from linewright.capabilities.evidence.lookup import find_prediction
+from linewright.errors import Conflict, Denied, NotFound, RequestError
+from linewright.line.factory import Factory
+from linewright.model.facts import Package
+from linewright.operations.declare import load
+from linewright.operations.table import OPERATIONS
 from linewright.people.annotations import Annotations
 from linewright.people.facts import ConsentGiven, LabelSettled, QuestionsQueued
 from linewright.store.values import digest_of_bytes

@@ -8,16 +8,7 @@ from pathlib import Path
 import pytest
 import small
 
-from linewright.data.dataset.version import read_dataset
-from linewright.data.facts import Dataset, Ingested
-from linewright.errors import LinewrightError, NotFound, RequestError
-from linewright.interfaces.cli.render.dispatch import result_text
-from linewright.line.factory import Factory
-from linewright.line.maintenance.forget import forget
-from linewright.line.maintenance.verify import verify_factory
-from linewright.line.record.evidence import Claim, explain
-from linewright.line.runs.execute import execute_inline
-from linewright.operations.annotate import (
+from linewright.capabilities.annotation.operations import (
     annotate_adjudicate,
     annotate_answer,
     annotate_close,
@@ -28,9 +19,18 @@ from linewright.operations.annotate import (
     annotate_status,
     annotate_undo,
 )
-from linewright.operations.data.datasets import Datasets, dataset, datasets, rows
-from linewright.operations.lines.plan import plan
-from linewright.operations.people.inbox import inbox
+from linewright.capabilities.care.forget import forget
+from linewright.capabilities.care.verify import verify_factory
+from linewright.capabilities.datasets.operations import Datasets, dataset, datasets, rows
+from linewright.capabilities.inbox.operations.inbox import inbox
+from linewright.capabilities.lines.operations.plan import plan
+from linewright.data.dataset.version import read_dataset
+from linewright.data.facts import Dataset, Ingested
+from linewright.errors import LinewrightError, NotFound, RequestError
+from linewright.interfaces.cli.dispatch import result_text
+from linewright.line.factory import Factory
+from linewright.line.record.evidence import Claim, explain
+from linewright.line.runs.execute import execute_inline
 from linewright.people.annotations import Annotations
 from linewright.people.facts import LabelSettled, RowsAnnotated
 from linewright.serve.access.rights import ROLES, Identity, Scope
@@ -320,7 +320,7 @@ def test_a_file_without_a_batch_is_read_as_one_without_questions(factory):
 def test_rows_that_were_queued_meanwhile_are_not_asked_twice(factory, monkeypatch):
     """The rows are read before the file is held: who queued others in between drew them first."""
     first = annotate_queue_rows(factory, LINE, size=10)
-    monkeypatch.setattr("linewright.line.annotate.queue._asked_before", lambda _store: (set(), 1))
+    monkeypatch.setattr("linewright.capabilities.annotation.queue._asked_before", lambda _store: (set(), 1))
 
     second = annotate_queue_rows(factory, LINE, size=N)
 

@@ -4,8 +4,14 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from linewright.line.annotate.effect import weights_of
-from linewright.line.annotate.sample import RANDOM_SHARE, draw, features_of, strata_of, uncertainty_of
+from linewright.capabilities.annotation.effect import weights_of
+from linewright.capabilities.annotation.sample import (
+    RANDOM_SHARE,
+    draw,
+    features_of,
+    strata_of,
+    uncertainty_of,
+)
 from linewright.people.annotations import Batch, Question
 
 

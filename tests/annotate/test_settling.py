@@ -11,22 +11,22 @@ from contextlib import closing
 import pytest
 from small import LINE
 
-from linewright.line.annotate.settle import settle
-from linewright.line.factory import Factory
-from linewright.line.loop.worker import Tending
-from linewright.line.maintenance.backup import make_backup
-from linewright.line.maintenance.forget import forget
-from linewright.line.maintenance.restore import restore_backup
-from linewright.line.maintenance.verify import verify_factory
-from linewright.line.record.lookup import find_prediction
-from linewright.operations.annotate import (
+from linewright.capabilities.annotation.operations import (
     annotate_answer,
     annotate_export,
     annotate_next,
     annotate_queue,
     annotate_status,
 )
-from linewright.operations.care.maintenance import doctor
+from linewright.capabilities.annotation.settle import settle
+from linewright.capabilities.care.backup import make_backup
+from linewright.capabilities.care.forget import forget
+from linewright.capabilities.care.operations.maintenance import doctor
+from linewright.capabilities.care.restore import restore_backup
+from linewright.capabilities.care.verify import verify_factory
+from linewright.capabilities.evidence.lookup import find_prediction
+from linewright.capabilities.serving.worker import Tending
+from linewright.line.factory import Factory
 from linewright.people.annotations import Annotations
 from linewright.people.facts import LabelSettled
 
@@ -38,10 +38,10 @@ KILLED = {
 SCRIPT = """
 import os, signal, sys
 from pathlib import Path
-import linewright.line.annotate.settle as module
+import linewright.capabilities.annotation.settle as module
 from linewright.line.factory import Factory
-from linewright.operations.annotate import annotate_answer, annotate_next
-from linewright.operations.care.maintenance import doctor
+from linewright.capabilities.annotation.operations import annotate_answer, annotate_next
+from linewright.capabilities.care.operations.maintenance import doctor
 from linewright.people.annotations import Transaction
 from linewright.serve.feedback.store import Feedback
 def killed(*given, **named):

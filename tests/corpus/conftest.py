@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 from templates import copied, made_once
 
+from linewright.capabilities.drafts.write import new_line
 from linewright.data.profile.roles import GivenRoles
 from linewright.interfaces.python.factory import Factory
-from linewright.line.new.write import new_line
 from linewright.line.runs.execute import execute_inline
 
 ROWS = 600

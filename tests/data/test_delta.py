@@ -12,14 +12,14 @@ import pytest
 from ports import free_port
 from web_server import KEYS, allow_here, bucket_server
 
+from linewright.capabilities.drafts.remote_data import Access
+from linewright.capabilities.drafts.write import new_line
 from linewright.data.profile.roles import GivenRoles
 from linewright.data.read.reader import column_names, fingerprint
 from linewright.data.read.source import open_source
 from linewright.data.spec import DeltaSource, FileLimits, SourceSpec
 from linewright.errors import RequestError, Transient
 from linewright.line.factory import Factory
-from linewright.line.new.remote_data import Access
-from linewright.line.new.write import new_line
 from linewright.testing.sources import SourceContract, Texts, Write
 
 deltalake = pytest.importorskip("deltalake")

@@ -8,13 +8,13 @@ import pytest
 from ports import free_port
 from web_server import Asked, Serve, WebServer, allow_here
 
+from linewright.capabilities.drafts.write import new_line
 from linewright.data.profile.roles import GivenRoles
 from linewright.data.read.reader import fingerprint
 from linewright.data.read.source import open_source
 from linewright.data.spec import DltSource, RestLimits
 from linewright.errors import LinewrightError, RequestError, SpecError, Transient, UserCodeError
 from linewright.line.factory import Factory
-from linewright.line.new.write import new_line
 
 TOKEN = "Pa55w0rd-token"  # noqa: S105 -- of a server that lives for a test
 SHOP = """

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 from workbook import write_workbook
 
+from linewright.capabilities.drafts.write import new_line
 from linewright.data.profile.roles import GivenRoles
 from linewright.data.read.source import open_source, read_source
 from linewright.data.spec import FileLimits, FileSource, SourceSpec
 from linewright.data.types import infer_most
 from linewright.errors import RequestError, SpecError
-from linewright.line.new.write import new_line
 from linewright.testing.sources import SourceContract, Texts, Write
 
 pytestmark = pytest.mark.usefixtures("processes")

@@ -13,10 +13,10 @@ import containerfile
 import pytest
 from containerfile import DEPLOY
 
+from linewright.capabilities.serving.operations import up
 from linewright.interfaces.cli.build import CommandLine
-from linewright.operations import OPERATIONS
-from linewright.operations.declaration.declare import load
-from linewright.operations.up import up
+from linewright.operations.declare import load
+from linewright.operations.table import OPERATIONS
 from linewright.serve.http.app import _ROUTES
 
 DEFAULTS = {name: each.default for name, each in inspect.signature(up).parameters.items()}

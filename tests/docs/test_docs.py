@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from linewright.operations import OPERATIONS
+from linewright.operations.table import OPERATIONS
 from linewright.serve.http.app import _ROUTES
 
 ROOT = Path(__file__).parents[2]

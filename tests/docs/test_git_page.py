@@ -10,11 +10,11 @@ import commands
 import pytest
 from pages import blocks, examples
 
+from linewright.capabilities.care.backup import make_backup
+from linewright.capabilities.care.doctor import Needs, examine
+from linewright.capabilities.care.operations.maintenance import verify
+from linewright.capabilities.care.restore import restore_backup
 from linewright.line.factory import Factory
-from linewright.line.maintenance.backup import make_backup
-from linewright.line.maintenance.doctor import Needs, examine
-from linewright.line.maintenance.restore import restore_backup
-from linewright.operations.care.maintenance import verify
 from linewright.serve.access.control_token import control_token
 
 PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "git.md"

@@ -19,11 +19,11 @@ from ports import free_port
 from pydantic import ValidationError
 from ruamel.yaml import YAML
 
+from linewright.capabilities.drafts.write import new_line
 from linewright.data.profile.roles import GivenRoles
 from linewright.data.spec import PLUGINS as SOURCES
 from linewright.features.spec import ViewSpec
 from linewright.line.file.factory_file import FactoryFile
-from linewright.line.new.write import new_line
 from linewright.line.spec import LineSpec
 from linewright.model.task_names import PLUGINS as TASKS
 from linewright.watch.spec import RetrainSpec, WatchSpec

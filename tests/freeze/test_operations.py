@@ -18,7 +18,7 @@ from operation_cases import CASES, HELP_ONLY, VARIES, Case
 
 import linewright.interfaces.cli.build as command_line
 from linewright.line.factory import Factory
-from linewright.operations import OPERATIONS
+from linewright.operations.table import OPERATIONS
 from linewright.serve.access.rights import Identity
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("processes")]

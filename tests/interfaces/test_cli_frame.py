@@ -20,11 +20,11 @@ import pytest
 from linewright.engine.context import Progress
 from linewright.errors import GateRefused, SpecError, Transient
 from linewright.interfaces.cli.build import run
-from linewright.interfaces.cli.render.dispatch import renderer
+from linewright.interfaces.cli.dispatch import renderer
 from linewright.interfaces.cli.show import ProgressLine, render
 from linewright.interfaces.cli.text import table
-from linewright.operations import OPERATIONS
-from linewright.operations.declaration.declare import Entry, operation
+from linewright.operations.declare import Entry, operation
+from linewright.operations.table import OPERATIONS
 from linewright.serve.access.rights import Identity
 
 HEAVY = {
@@ -451,7 +451,7 @@ FAKE_MODULE = '''
 import time
 from pathlib import Path
 from typing import Literal
-from linewright.operations.declaration.declare import operation
+from linewright.operations.declare import operation
 time.sleep(60)
 
 @operation(permission="view", effect="read")
@@ -465,7 +465,7 @@ def train(factory, /, *lines: str, plan: Path | None = None):
 ASK = """
 import sys
 from linewright.interfaces.cli.build import run
-from linewright.operations.declaration.declare import Entry
+from linewright.operations.declare import Entry
 names = {"status": "Show.", "train": "Train.", "audit verify": "Verify.", "audit export": "Export."}
 table = {name: Entry(module="slow_operations", summary=says, group="Use") for name, says in names.items()}
 raise SystemExit(run(sys.argv[1:], table, None))
@@ -555,8 +555,8 @@ print(sorted(loaded & {HEAVY!r}), sorted(operations))
         took.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
 
     assert (
-        "[] ['linewright.operations.declaration', 'linewright.operations.declaration.declare', "
-        "'linewright.operations.declaration.parameter']" == done.stdout.splitlines()[-1]
+        "[] ['linewright.operations.declaration', 'linewright.operations.declare', "
+        "'linewright.operations.parameter']" == done.stdout.splitlines()[-1]
     )
     assert (
         min(took) < 0.3

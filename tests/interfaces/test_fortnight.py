@@ -26,10 +26,10 @@ import httpx
 import pytest
 from ports import free_port
 
+from linewright.capabilities.drafts.write import new_line
 from linewright.data.profile.roles import GivenRoles
 from linewright.line.factory import Factory
 from linewright.line.facts import Accepted, Finished
-from linewright.line.new.write import new_line
 from linewright.serve.log.segments import read_log
 from linewright.store.values import Event
 from linewright.watch.facts import Alerted, Proposed, RetrainProposal, Watched
@@ -43,7 +43,7 @@ STEP_S = 0.2
 ROWS = 6
 DELAY_H = 2 * DAY
 TELL_H = 12
-ENDPOINT, WORKER = "linewright.serve", "linewright.interfaces.http"
+ENDPOINT, WORKER = "linewright.serve", "linewright.capabilities.serving.control_plane"
 WINDOW = timedelta(hours=12)
 GROWTH = 30 * 2**20
 """Bytes by which a process may grow in most of a week."""

@@ -33,7 +33,7 @@ from linewright.errors import (
 from linewright.interfaces.http.app import bound, control_app
 from linewright.interfaces.http.guard import BODY_LIMIT, Guard
 from linewright.interfaces.http.replies import Reply, SqliteReplies
-from linewright.operations.declaration.declare import Entry, operation
+from linewright.operations.declare import Entry, operation
 from linewright.serve.access.authenticate import Authenticator
 from linewright.serve.listener import listening
 from linewright.serve.reach import Reach

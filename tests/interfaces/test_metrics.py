@@ -12,13 +12,13 @@ import small
 from prometheus_client.parser import text_string_to_metric_families
 from ruamel.yaml import YAML
 
+from linewright.capabilities.releases.operations.halt import halt
 from linewright.engine.usage import Usage
 from linewright.interfaces.http.app import control_app
 from linewright.line.factory import Factory
 from linewright.line.facts import Finished
 from linewright.line.record.monitoring.factory_metrics import FactoryMetrics
-from linewright.operations import OPERATIONS
-from linewright.operations.changes.halt import halt
+from linewright.operations.table import OPERATIONS
 from linewright.people.account import account_of
 from linewright.people.facts import Accounted
 from linewright.people.outbox import Outbox

@@ -1,15 +1,21 @@
 """What a person reads of a result is made at the rim: below it, results are values with fields."""
 
 import ast
-import pkgutil
 from importlib import import_module
 from pathlib import Path
 
 import linewright
-from linewright.interfaces.cli import render
-from linewright.interfaces.cli.render.dispatch import _SUBJECTS, renderer
+from linewright.interfaces.cli.dispatch import renderer, renderers
+from linewright.operations.table import CAPABILITIES
 
 SOURCE = Path(linewright.__file__).parent
+HOMES = [SOURCE.parent.joinpath(*each.home.split(".")) for each in CAPABILITIES]
+RENDERERS = [
+    file
+    for home in HOMES
+    for file in (*home.glob("render.py"), *home.glob("render/*.py"))
+    if file.stem != "__init__"
+]
 
 
 def sayings(file):
@@ -28,19 +34,17 @@ def test_values_do_not_say_themselves():
     assert [] == found
 
 
-def test_each_result_finds_the_module_that_says_it():
-    """The table of subjects is read before the module is imported, so that a command imports what its result needs."""
-    prefix = f"{render.__name__}."
-    modules = [one for one in pkgutil.walk_packages(render.__path__, prefix) if not one.ispkg]
-    subjects = [one.name.removeprefix(prefix) for one in modules if one.name != f"{prefix}dispatch"]
-    for subject in subjects:
-        import_module(f"{render.__name__}.{subject}")
-    missed = [
+def test_each_result_finds_the_module_that_writes_it():
+    """A capability declares which module writes which results, so that a command imports what its own result needs."""
+    for module in renderers().values():
+        import_module(module)
+    undeclared = [
         f"{kind.__module__}.{kind.__name__}"
-        for kind, says in renderer.registry.items()
-        if says.__module__ in {f"{render.__name__}.{subject}" for subject in subjects}
-        and says.__module__ != f"{render.__name__}.{_SUBJECTS.get(kind.__module__)}"
+        for kind, writes in renderer.registry.items()
+        if writes.__module__.startswith("linewright.") and kind is not object
+        if writes.__module__ != renderers().get(kind.__module__)
     ]
+    modules = {f"linewright.{'.'.join(one.relative_to(SOURCE).with_suffix('').parts)}" for one in RENDERERS}
 
-    assert [] == missed
-    assert sorted(set(_SUBJECTS.values())) == sorted(subjects)
+    assert [] == undeclared
+    assert modules == set(renderers().values())

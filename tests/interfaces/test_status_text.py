@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from linewright.interfaces.cli.render.dispatch import result_text
-from linewright.operations.lines.status import LineStatus, SiteOfLine, Status
+from linewright.capabilities.overview.operations.status import LineStatus, SiteOfLine, Status
+from linewright.interfaces.cli.dispatch import result_text
 
 
 def line(**known: Any) -> LineStatus:

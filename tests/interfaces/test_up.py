@@ -104,11 +104,11 @@ def test_a_restart_of_the_endpoint_is_handed_on_and_the_worker_goes_on(factory):
     try:
         wait_for(f"http://127.0.0.1:{port}/v2/health/live")
         wait_for(f"http://127.0.0.1:{control}/api/v1/status")
-        worker = process_with(b"linewright.interfaces.http", control)
+        worker = process_with(b"linewright.capabilities.serving.control_plane", control)
         process.send_signal(signal.SIGHUP)
         news = next(line for line in process.stderr if "restarted" in line)
         wait_for(f"http://127.0.0.1:{port}/v2/health/ready")
-        assert worker == process_with(b"linewright.interfaces.http", control)
+        assert worker == process_with(b"linewright.capabilities.serving.control_plane", control)
         assert b"--model-memory=%d" % (48 * 2**20) in arguments_of(process_with(b"linewright.serve", port))
     finally:
         process.send_signal(signal.SIGTERM)
@@ -130,7 +130,9 @@ def test_the_endpoint_has_the_processors_that_are_not_for_runs(factory):
         wait_for(f"http://127.0.0.1:{port}/v2/health/live")
         wait_for(f"http://127.0.0.1:{control}/api/v1/status")
         endpoint = process_with(b"linewright.serve", port)
-        assert {last} == os.sched_getaffinity(process_with(b"linewright.interfaces.http", control))
+        assert {last} == os.sched_getaffinity(
+            process_with(b"linewright.capabilities.serving.control_plane", control)
+        )
         assert set(others) == os.sched_getaffinity(endpoint)
         os.kill(endpoint, signal.SIGKILL)
         while b"linewright.serve" in arguments_of(endpoint):
@@ -148,9 +150,9 @@ def test_a_worker_that_is_killed_while_it_starts_is_started_again_however_often(
     process = started(factory, port, control, forked=False)
     try:
         for _ in range(4):
-            killed = process_with(b"linewright.interfaces.http", control)
+            killed = process_with(b"linewright.capabilities.serving.control_plane", control)
             os.kill(killed, signal.SIGKILL)
-            while b"linewright.interfaces.http" in arguments_of(killed):
+            while b"linewright.capabilities.serving.control_plane" in arguments_of(killed):
                 time.sleep(0.01)
         wait_for(f"http://127.0.0.1:{control}/api/v1/status")
     finally:

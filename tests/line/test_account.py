@@ -12,19 +12,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from linewright.capabilities.overview.operations.status import status
+from linewright.capabilities.value import update as value_accounting
+from linewright.capabilities.value.account import value_account
+from linewright.capabilities.value.operations import value
+from linewright.capabilities.value.pricing import Pricing
+from linewright.capabilities.value.update import keep_account, keep_accounts, kept_ledger, up_to_date
 from linewright.errors import RequestError, SpecError
 from linewright.features.facts import Encoder, Number
-from linewright.interfaces.cli.render.dispatch import result_text
+from linewright.interfaces.cli.dispatch import result_text
 from linewright.line.factory import Factory
 from linewright.line.file.read import parse_line
 from linewright.line.record.monitoring.factory_metrics import FactoryMetrics
-from linewright.line.value import update as value_accounting
-from linewright.line.value.account import value_account
-from linewright.line.value.pricing import Pricing
-from linewright.line.value.update import keep_account, keep_accounts, kept_ledger, up_to_date
 from linewright.model.facts import Calibration, Package, RequestColumn, Value
-from linewright.operations.lines.status import status
-from linewright.operations.models.value import value
 from linewright.people.facts import Accounted
 from linewright.release.facts import Promoted, RolledBack
 from linewright.serve.facts import Prediction

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from claims import DEARER, MATRIX, change, make
 
-from linewright.interfaces.cli.render.dispatch import result_text
+from linewright.capabilities.value.operations import value
+from linewright.interfaces.cli.dispatch import result_text
 from linewright.line.factory import Factory
 from linewright.line.predict.batch import predict_file
 from linewright.line.predict.label_file import hand_in
@@ -17,7 +18,6 @@ from linewright.line.record.registry import find_model
 from linewright.line.runs.execute import execute_inline
 from linewright.line.runs.plan import make_plan
 from linewright.model.package.model import load
-from linewright.operations.models.value import value
 from linewright.serve.rows.scorer import Scorer
 from linewright.worlds.living import Clock
 

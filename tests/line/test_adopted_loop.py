@@ -14,23 +14,23 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
+from linewright.capabilities.drafts.write import new_line
+from linewright.capabilities.evidence.rebuild.compare import rebuild
+from linewright.capabilities.lines.operations.plan import plan as factory_plan
+from linewright.capabilities.serving.worker import tend_inline
 from linewright.data.finding_text import finding_in_words
 from linewright.data.profile.roles import GivenRoles
-from linewright.interfaces.cli.render.dispatch import result_text
+from linewright.interfaces.cli.dispatch import result_text
 from linewright.line.check.report import check_line
 from linewright.line.factory import Factory, quiet
 from linewright.line.facts import Accepted
-from linewright.line.loop.worker import tend_inline
-from linewright.line.new.write import new_line
 from linewright.line.predict.batch import predict_file
 from linewright.line.predict.label_file import hand_in
-from linewright.line.rebuild.compare import rebuild
 from linewright.line.record.evidence import explain
 from linewright.line.record.registry import find_model
 from linewright.line.runs.execute import execute_inline
 from linewright.line.runs.plan import make_plan
 from linewright.model.facts import Certificate, Package, Trained
-from linewright.operations.lines.plan import plan as factory_plan
 from linewright.release.facts import Promoted
 from linewright.watch.facts import Alerted, Cleared, Performance, Proposed, RetrainProposal, Watched
 from linewright.worlds.living import Clock

@@ -6,13 +6,13 @@ import numpy as np
 import polars as pl
 import pytest
 
-from linewright.interfaces.cli.render.dispatch import result_text
+from linewright.capabilities.evidence.operations import card, why
+from linewright.capabilities.overview.operations.status import status
+from linewright.capabilities.releases.operations.promote import promote, rollback
+from linewright.interfaces.cli.dispatch import result_text
 from linewright.line.factory import Factory
 from linewright.line.runs.execute import execute_inline
 from linewright.model.card.render import escape_markdown
-from linewright.operations.changes.promote import promote, rollback
-from linewright.operations.lines.status import status
-from linewright.operations.models.evidence import card, why
 
 ROWS = 400
 FORCE = (

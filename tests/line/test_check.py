@@ -3,13 +3,13 @@
 import polars as pl
 import pytest
 
+from linewright.capabilities.lines.operations.check import check
 from linewright.data.finding_text import finding_in_words
 from linewright.errors import SpecError
-from linewright.interfaces.cli.render.dispatch import result_text
+from linewright.interfaces.cli.dispatch import result_text
 from linewright.line.check.report import check_line
 from linewright.line.factory import Factory
 from linewright.line.runs.execute import execute_inline
-from linewright.operations.lines.check import check
 
 ROWS = 60
 

@@ -4,10 +4,12 @@ import pytest
 import small
 from faces import by_command, by_command_json, over_http
 
+from linewright.capabilities.lines.operations.check import check
+from linewright.capabilities.overview.operations.history import runs
 from linewright.data.finding_text import finding_in_words
 from linewright.engine.usage import Usage
 from linewright.errors import SpecError
-from linewright.interfaces.cli.render.dispatch import result_text
+from linewright.interfaces.cli.dispatch import result_text
 from linewright.interfaces.cli.words import money
 from linewright.line.factory import Factory
 from linewright.line.facts import Accepted, AttemptEnded, Finished
@@ -15,8 +17,6 @@ from linewright.line.predict.label_file import hand_in
 from linewright.line.record.costs import Costs, costs_of
 from linewright.line.runs.record import usage_of_attempts
 from linewright.line.runs.usage import RunMeter
-from linewright.operations.lines.check import check
-from linewright.operations.lines.history import runs
 
 PRICES = "costs: {cpu_hour: 3600, label: 0.5, currency: EUR}\n"
 """An hour of 3,600 has a second cost 1."""

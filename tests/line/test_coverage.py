@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_diabetes
 
+from linewright.capabilities.drafts.write import new_line
+from linewright.capabilities.evidence.operations import card
 from linewright.data.profile.roles import GivenRoles
-from linewright.interfaces.cli.render.dispatch import result_text
+from linewright.interfaces.cli.dispatch import result_text
 from linewright.line.factory import Factory
-from linewright.line.new.write import new_line
 from linewright.line.runs.execute import execute_inline
 from linewright.line.runs.plan import begin, make_plan, survey
 from linewright.line.split_rows import label_text
@@ -22,7 +23,6 @@ from linewright.line.steps.evaluate import scores_of
 from linewright.model.facts import Certificate
 from linewright.model.gates.text import outcome_in_words
 from linewright.model.tasks.prediction_interval import ends
-from linewright.operations.models.evidence import card
 
 PATIENTS = 442
 

@@ -8,10 +8,10 @@ import pytest
 from paid import write_factory
 from small import LINE, make_factory
 
+from linewright.capabilities.datasets.operations import datasets, export_dataset
 from linewright.errors import Conflict, NotFound
 from linewright.line.factory import Factory
 from linewright.line.runs.execute import execute_inline
-from linewright.operations.data.datasets import datasets, export_dataset
 from linewright.serve.access.rights import ROLES, Identity, Scope
 
 pytestmark = pytest.mark.usefixtures("processes")

@@ -8,13 +8,14 @@ import polars as pl
 import pytest
 from claims import BY_AMOUNT, DEARER, FILE, MATRIX, change, make
 
+from linewright.capabilities.care.verify import verify_factory
+from linewright.capabilities.evidence.rebuild.compare import rebuild
+from linewright.capabilities.lines.operations.plan import plan
 from linewright.data.finding_text import finding_in_words
 from linewright.errors import ContractBreach, SpecError
-from linewright.interfaces.cli.render.dispatch import result_text
+from linewright.interfaces.cli.dispatch import result_text
 from linewright.line.check.report import check_line
 from linewright.line.facts import AmountsInForce
-from linewright.line.maintenance.verify import verify_factory
-from linewright.line.rebuild.compare import rebuild
 from linewright.line.record.evidence import evidence_of
 from linewright.line.record.registry import find_model
 from linewright.line.runs.execute import execute_inline
@@ -23,7 +24,6 @@ from linewright.line.runs.plan_text import change_in_words
 from linewright.line.runs.result_text import decides
 from linewright.model.facts import Certificate, Package
 from linewright.model.gates.text import gate_in_words
-from linewright.operations.lines.plan import plan
 
 
 @pytest.fixture(scope="module")

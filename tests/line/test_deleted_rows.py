@@ -12,13 +12,13 @@ from control import factory_up
 from paid import LINE as ORDERS
 from paid_database import write_database_factory
 
+from linewright.capabilities.sources.operations.reconcile import reconcile
 from linewright.line.factory import Factory
 from linewright.line.record.evidence import explain
 from linewright.line.record.monitoring.alerts import open_alerts
 from linewright.line.runs.execute import execute_inline
 from linewright.line.runs.plan import make_plan
-from linewright.line.scheduled.source_reads import read_source
-from linewright.operations.data.reconcile import reconcile
+from linewright.line.runs.source_reads import read_source
 from linewright.watch.facts import Alerted
 
 LINE = """

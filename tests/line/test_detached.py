@@ -13,18 +13,18 @@ from pathlib import Path
 import pytest
 import small
 
+from linewright.capabilities.care.verify import verify_factory
+from linewright.capabilities.members.operations.members import member_add
+from linewright.capabilities.serving.operations import serve
+from linewright.capabilities.sites.folder import PACKAGE, ready_to_serve
+from linewright.capabilities.sites.handover import take_over
+from linewright.capabilities.sites.operations import detach, sync
+from linewright.capabilities.value.operations import value
 from linewright.errors import Conflict, Corrupt, Denied, GateRefused, NotFound, RequestError
-from linewright.interfaces.cli.render.dispatch import result_text
-from linewright.line.detached.folder import PACKAGE, ready_to_serve
-from linewright.line.detached.handover import take_over
+from linewright.interfaces.cli.dispatch import result_text
 from linewright.line.factory import Factory
 from linewright.line.facts import Detached, HandedOver
-from linewright.line.maintenance.verify import verify_factory
 from linewright.line.runs.execute import execute
-from linewright.operations.models.detached import detach, sync
-from linewright.operations.models.value import value
-from linewright.operations.people.members import member_add
-from linewright.operations.up import serve
 from linewright.serve.access.rights import ROLES, Identity, Scope
 from linewright.serve.feedback.store import Feedback
 from linewright.serve.http.predict import Loaded, answer
@@ -154,7 +154,7 @@ def test_a_label_that_contradicts_one_here_is_named_and_the_others_come(
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from linewright.line.detached import handover
+from linewright.capabilities.sites import handover
 from linewright.line.factory import Factory
 from linewright.store.metadata.sql import SqlMetadata
 

@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 from scans import NAME, scan
 
+from linewright.capabilities.care.forget import forget
+from linewright.capabilities.drafts.write import new_line
+from linewright.capabilities.predictions.operations.pictures import picture_show
 from linewright.data.profile.roles import GivenRoles
 from linewright.line.factory import Factory
-from linewright.line.maintenance.forget import forget
-from linewright.line.new.write import new_line
 from linewright.line.predict.batch import predict_file
 from linewright.line.record.registry import find_model
 from linewright.line.runs.execute import execute
 from linewright.model.package.model import load
-from linewright.operations.data.pictures import picture_show
 from linewright.serve.log.segments import read_log
 from linewright.serve.rows.body.reader import in_rows
 from linewright.serve.rows.body.sent_files import keep_sent

@@ -11,10 +11,10 @@ from shown_pages import pages_of
 from sqlserver import TdsServer, at_sqlserver
 from web_server import KEYS, Asked, WebServer
 
+from linewright.capabilities.overview.operations.history import history
 from linewright.errors import Transient
 from linewright.line.factory import Factory
 from linewright.line.runs.execute import execute_inline
-from linewright.operations.lines.history import history
 
 TOKEN = "Pa55w0rd-token"  # noqa: S105 -- of a server that lives for a test
 SECRETS = (*(word.encode() for word in KEYS.values()), TOKEN.encode(), b"S3cret-@-pg", b"S3cret-%40-pg")

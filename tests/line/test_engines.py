@@ -17,20 +17,20 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from linewright.capabilities.care.backup import make_backup
+from linewright.capabilities.drafts.write import new_line
+from linewright.capabilities.evidence.rebuild.compare import Rebuilding, rebuild
+from linewright.capabilities.evidence.rebuild.difference_text import difference_in_words
 from linewright.data.finding_text import evidence_in_words
 from linewright.data.profile.roles import GivenRoles
 from linewright.errors import LinewrightError, RequestError, SpecError, UserCodeError
 from linewright.features.encode import encode
 from linewright.features.learn import to_columns
-from linewright.interfaces.cli.render.dispatch import result_text
+from linewright.interfaces.cli.dispatch import result_text
 from linewright.line.check.report import check_line
 from linewright.line.factory import Factory, quiet
 from linewright.line.file.read import parse_line, read_line
 from linewright.line.holdings.results import verify_model
-from linewright.line.maintenance.backup import make_backup
-from linewright.line.new.write import new_line
-from linewright.line.rebuild.compare import Rebuilding, rebuild
-from linewright.line.rebuild.difference_text import difference_in_words
 from linewright.line.record.registry import find_model
 from linewright.line.run_context import Work
 from linewright.line.runs.execute import execute_inline

@@ -7,14 +7,14 @@ import numpy as np
 import polars as pl
 import pytest
 
+from linewright.capabilities.drafts.write import new_line
+from linewright.capabilities.evidence.operations import card
 from linewright.data.breach_text import breach_in_words
 from linewright.data.profile.roles import GivenRoles
-from linewright.interfaces.cli.render.dispatch import result_text
+from linewright.interfaces.cli.dispatch import result_text
 from linewright.line.factory import Factory
-from linewright.line.new.write import new_line
 from linewright.line.runs.execute import execute_inline
 from linewright.line.runs.plan import begin, survey
-from linewright.operations.models.evidence import card
 
 ROWS = 400
 

@@ -8,10 +8,10 @@ import numpy as np
 import polars as pl
 import pytest
 
+from linewright.capabilities.releases.operations.promote import promote
 from linewright.line.factory import Factory
 from linewright.line.predict.example_request import curl
 from linewright.line.runs.execute import execute_inline
-from linewright.operations.changes.promote import promote
 
 ROWS = 240
 FILE = """\

@@ -4,16 +4,16 @@ import numpy as np
 import polars as pl
 import pytest
 
+from linewright.capabilities.evidence.operations import card, why
 from linewright.data.facts import Column
 from linewright.errors import NotFound
 from linewright.features.encode import encode
 from linewright.features.learn import learn, to_columns
-from linewright.interfaces.cli.render.dispatch import result_text
+from linewright.interfaces.cli.dispatch import result_text
 from linewright.line.record.evidence import explain
 from linewright.line.runs.execute import execute_inline
 from linewright.line.steps.explained_inputs import inputs_of
 from linewright.model.facts import Evaluation, Explanation
-from linewright.operations.models.evidence import card, why
 
 
 @pytest.fixture(scope="module")

@@ -12,22 +12,22 @@ import polars as pl
 import pytest
 import shop
 
+from linewright.capabilities.evidence.operations import card
+from linewright.capabilities.evidence.rebuild.compare import rebuild
+from linewright.capabilities.evidence.replay import replay_prediction
+from linewright.capabilities.serving.worker import tend_inline
 from linewright.client import Client, Predicted
 from linewright.data.dataset.version import read_dataset
 from linewright.data.facts import Dataset
 from linewright.errors import SpecError
 from linewright.line.factory import Factory
-from linewright.line.loop.worker import tend_inline
 from linewright.line.predict.batch import predict_file
-from linewright.line.predict.replay import replay_prediction
-from linewright.line.rebuild.compare import rebuild
 from linewright.line.record.registry import find_model, lists_valued
 from linewright.line.release.off_policy import value_lists
 from linewright.line.release.rollout import loss_of
 from linewright.line.runs.execute import execute_inline
 from linewright.model.facts import ListsValued
 from linewright.model.package.model import load
-from linewright.operations.models.evidence import card
 from linewright.serve.facts import Prediction, Truth
 from linewright.serve.rows.scorer import Scorer
 from linewright.watch.facts import Performance, Watched

@@ -7,6 +7,8 @@ import numpy as np
 import polars as pl
 import pytest
 
+from linewright.capabilities.drafts.write import new_line
+from linewright.capabilities.evidence.rebuild.compare import rebuild
 from linewright.data.profile.roles import GivenRoles
 from linewright.errors import RequestError, SpecError
 from linewright.features.encode import encode
@@ -15,8 +17,6 @@ from linewright.line import engines
 from linewright.line.check.report import check_line
 from linewright.line.factory import Factory, quiet
 from linewright.line.file.read import parse_line
-from linewright.line.new.write import new_line
-from linewright.line.rebuild.compare import rebuild
 from linewright.line.record.registry import find_model
 from linewright.line.runs.execute import execute_inline
 from linewright.line.runs.plan import begin, make_plan, survey

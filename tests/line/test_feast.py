@@ -6,13 +6,13 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from linewright.contrib.feast.carry_over import FeastImport, FeastObject
+from linewright.contrib.feast.operations import import_features
 from linewright.errors import RequestError, SpecError
-from linewright.interfaces.cli.render.dispatch import result_text
+from linewright.interfaces.cli.dispatch import result_text
 from linewright.line.factory import Factory
-from linewright.line.feast.carry_over import FeastImport, FeastObject
 from linewright.line.file.view_file import read_view
 from linewright.line.views.read_events import read_events
-from linewright.operations.data.feast import import_features
 
 STORE = """\
 project: taxis

@@ -10,19 +10,19 @@ import numpy as np
 import polars as pl
 import pytest
 
+from linewright.capabilities.drafts.write import NewLine, new_line
+from linewright.capabilities.evidence.operations import card
+from linewright.capabilities.lines.operations.check import CheckedLine, check
+from linewright.capabilities.lines.operations.plan import plan
 from linewright.data.facts import Finding, Ingested
 from linewright.data.finding_text import finding_in_words
 from linewright.data.profile.roles import GivenRoles
 from linewright.errors import LinewrightError, SpecError
-from linewright.interfaces.cli.render.dispatch import result_text
+from linewright.interfaces.cli.dispatch import result_text
 from linewright.line.factory import Factory
 from linewright.line.facts import Finished
 from linewright.line.file.read import read_line
-from linewright.line.new.write import NewLine, new_line
 from linewright.line.runs.execute import execute_inline
-from linewright.operations.lines.check import CheckedLine, check
-from linewright.operations.lines.plan import plan
-from linewright.operations.models.evidence import card
 
 ROWS = 900
 

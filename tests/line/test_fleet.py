@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
+from linewright.capabilities.overview.operations.status import status
+from linewright.capabilities.serving import worker as tending
+from linewright.capabilities.serving.changed_lines import ALL, Changes
+from linewright.capabilities.serving.worker import Tending
 from linewright.line.factory import Factory
-from linewright.line.loop import worker as tending
-from linewright.line.loop.worker import Tending
-from linewright.line.record.changed_lines import ALL, Changes
 from linewright.line.record.checked_files import CheckedFiles
-from linewright.operations.lines.status import status
 from linewright.release.facts import Configured, Promoted
 from linewright.release.promotion import project
 from linewright.store.files import stamps

@@ -10,6 +10,11 @@ import polars as pl
 import pytest
 import stores
 
+from linewright.capabilities.drafts.write import new_line
+from linewright.capabilities.evidence.operations import card
+from linewright.capabilities.evidence.rebuild.compare import rebuild
+from linewright.capabilities.predictions.try_row import request_form, try_row
+from linewright.capabilities.serving.worker import tend_inline
 from linewright.data.dataset.event_time import known_at, moments
 from linewright.data.dataset.version import read_dataset
 from linewright.data.facts import Column, Dataset, Split
@@ -19,18 +24,13 @@ from linewright.data.table.series_rows import rows_of_series
 from linewright.errors import RequestError, SpecError
 from linewright.line.factory import Factory
 from linewright.line.file.read import parse_line
-from linewright.line.loop.worker import tend_inline
-from linewright.line.new.write import new_line
 from linewright.line.predict.batch import predict_file
 from linewright.line.predict.label_file import hand_in
-from linewright.line.predict.try_row import request_form, try_row
-from linewright.line.rebuild.compare import rebuild
 from linewright.line.record.registry import find_model
 from linewright.line.runs.execute import execute_inline
 from linewright.line.runs.plan import make_plan
 from linewright.model.facts import Certificate, Package, Trained
 from linewright.model.package.model import load
-from linewright.operations.models.evidence import card
 from linewright.serve.feedback.parse import check_labels
 from linewright.serve.rows.scorer import Scorer
 from linewright.text.lists import read_numbers, to_numbers_text

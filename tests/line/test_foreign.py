@@ -10,16 +10,16 @@ import polars as pl
 import pytest
 import xgboost
 
+from linewright.capabilities.drafts.write import new_line
 from linewright.data.profile.roles import GivenRoles
 from linewright.errors import LinewrightError, RequestError, Terminal
 from linewright.features.encode import encode
 from linewright.features.learn import to_columns
-from linewright.interfaces.cli.render.dispatch import result_text
+from linewright.interfaces.cli.dispatch import result_text
 from linewright.line.check.report import check_line
 from linewright.line.factory import Factory
 from linewright.line.facts import RunResult
 from linewright.line.file.read import read_line
-from linewright.line.new.write import new_line
 from linewright.line.record.evidence import evidence_of
 from linewright.line.runs.execute import execute_inline
 from linewright.model.imported.booster_file import convert, read_foreign

@@ -18,37 +18,37 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.datasets import load_breast_cancer
 
+from linewright.capabilities.audit.verify_chain import verify_chain
+from linewright.capabilities.care.backup import make_backup
+from linewright.capabilities.care.forget import forget, resume
+from linewright.capabilities.care.gc import collect
+from linewright.capabilities.care.operations.maintenance import forget as forget_operation
+from linewright.capabilities.care.restore import restore_backup
+from linewright.capabilities.care.verify import verify_factory
+from linewright.capabilities.drafts.write import new_line
+from linewright.capabilities.evidence.card import card_facts
+from linewright.capabilities.evidence.lookup import find_prediction
+from linewright.capabilities.evidence.rebuild.compare import rebuild, require_whole
+from linewright.capabilities.serving.worker import Tending
 from linewright.data.facts import Dataset
 from linewright.data.profile.roles import GivenRoles
 from linewright.errors import Corrupt, NotFound, RequestError, SpecError, Transient
-from linewright.interfaces.cli.render.dispatch import result_text
+from linewright.interfaces.cli.dispatch import result_text
 from linewright.interfaces.http.replies import Reply, SqliteReplies
 from linewright.line.factory import Factory
 from linewright.line.facts import Accepted, Forgotten
-from linewright.line.loop.worker import Tending
-from linewright.line.maintenance.backup import make_backup
-from linewright.line.maintenance.forget import forget, resume
-from linewright.line.maintenance.gc import collect
-from linewright.line.maintenance.restore import restore_backup
-from linewright.line.maintenance.verify import verify_factory
-from linewright.line.maintenance.verify_chain import verify_chain
-from linewright.line.new.write import new_line
 from linewright.line.predict.batch import predict_file
 from linewright.line.predict.label_file import hand_in
-from linewright.line.rebuild.compare import rebuild, require_whole
 from linewright.line.record.archive_log import seal_next
 from linewright.line.record.checkpoint import checkpoint
 from linewright.line.record.data.quarantine import quarantined_rows
 from linewright.line.record.evidence import evidence_of, explain
-from linewright.line.record.lookup import find_prediction
 from linewright.line.record.registry import find_model
-from linewright.line.release.card import card_facts
 from linewright.line.retention.forgotten import begin, forgotten_of
 from linewright.line.runs.execute import execute_inline
 from linewright.line.runs.plan import make_plan
 from linewright.model.card.render import card_markdown
 from linewright.model.facts import Package
-from linewright.operations.care.maintenance import forget as forget_operation
 from linewright.serve.facts import Predictions
 from linewright.serve.log.records import payload_of, records_of, without
 from linewright.serve.log.segments import read_log
@@ -464,7 +464,7 @@ def test_a_kill_at_any_moment_is_finished_by_the_next_start(factory, moment):
     script = (
         "import os, signal, sys\n"
         "from pathlib import Path\n"
-        "import linewright.line.maintenance.forget as module\n"
+        "import linewright.capabilities.care.forget as module\n"
         "from linewright.line.factory import Factory\n"
         "from linewright.store.metadata.sql import SqlMetadata\n"
         "def killed(*given, **named):\n"
@@ -517,7 +517,7 @@ def test_a_torn_frame_of_a_killed_removal_is_written_again(factory, monkeypatch)
         torn.append(path)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("linewright.line.maintenance.forget._write", half)
+    monkeypatch.setattr("linewright.capabilities.care.forget._write", half)
     with pytest.raises(KeyboardInterrupt):
         forget(factory, LINE, HER, dry_run=False)
     monkeypatch.undo()

@@ -8,22 +8,22 @@ from pathlib import Path
 
 import pytest
 
+from linewright.capabilities.audit.verify_chain import verify_chain
+from linewright.capabilities.care.backup import make_backup
+from linewright.capabilities.care.forget import forget, resume
+from linewright.capabilities.care.gc import collect
+from linewright.capabilities.care.verify import verify_factory
+from linewright.capabilities.inbox.operations.comments import comment, comments
+from linewright.capabilities.inbox.operations.inbox import inbox
+from linewright.capabilities.inbox.operations.own_preferences import change_own
+from linewright.capabilities.inbox.operations.views import views
+from linewright.capabilities.members.operations.members import member_add
+from linewright.capabilities.overview.operations.history import history
+from linewright.capabilities.releases.operations.halt import halt
 from linewright.features.facts import Encoder
-from linewright.interfaces.cli.render.dispatch import result_text
+from linewright.interfaces.cli.dispatch import result_text
 from linewright.line.factory import Factory
-from linewright.line.maintenance.backup import make_backup
-from linewright.line.maintenance.forget import forget, resume
-from linewright.line.maintenance.gc import collect
-from linewright.line.maintenance.verify import verify_factory
-from linewright.line.maintenance.verify_chain import verify_chain
 from linewright.model.facts import Calibration, Package
-from linewright.operations.changes.halt import halt
-from linewright.operations.lines.history import history
-from linewright.operations.people.comments import comment, comments
-from linewright.operations.people.inbox import inbox
-from linewright.operations.people.members import member_add
-from linewright.operations.people.own_preferences import change_own
-from linewright.operations.people.views import views
 from linewright.people.facts import Commented
 from linewright.people.outbox import Outbox
 from linewright.people.preferences import SavedView

@@ -5,14 +5,14 @@ import math
 import pytest
 from faces import by_command, by_command_json, over_http
 
+from linewright.capabilities.lines.operations.check import check
+from linewright.capabilities.value.goals import goals_of, strange_goals
+from linewright.capabilities.value.operations import goals
 from linewright.engine.usage import Usage
 from linewright.errors import SpecError
-from linewright.interfaces.cli.render.dispatch import result_text
+from linewright.interfaces.cli.dispatch import result_text
 from linewright.line.factory import Factory
 from linewright.line.facts import Finished
-from linewright.line.value.goals import goals_of, strange_goals
-from linewright.operations.lines.check import check
-from linewright.operations.models.value import goals
 from linewright.people.facts import Account, Accounted, DaySums, MonthSums, Sums, ValueAccount
 
 NOW = "2026-11-28T12:00:00.000000Z"

@@ -3,10 +3,10 @@
 import polars as pl
 import pytest
 
+from linewright.capabilities.predictions.operations.predict import feedback, predict
 from linewright.errors import RequestError
-from linewright.interfaces.cli.render.dispatch import result_text
+from linewright.interfaces.cli.dispatch import result_text
 from linewright.line.runs.execute import execute_inline
-from linewright.operations.models.predict import feedback, predict
 
 
 @pytest.fixture(scope="module")

@@ -6,6 +6,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from linewright.capabilities.drafts.write import new_line
 from linewright.data.facts import Column
 from linewright.data.profile.roles import GivenRoles
 from linewright.errors import SpecError
@@ -13,7 +14,6 @@ from linewright.features.encode import encode
 from linewright.features.facts import Category, Frequency
 from linewright.features.learn import MOST_LEVELS, learn, to_columns
 from linewright.line.factory import Factory
-from linewright.line.new.write import new_line
 from linewright.line.runs.execute import execute_inline
 from linewright.model.package.model import Model, load
 from linewright.serve.rows.scorer import Scorer

@@ -12,18 +12,18 @@ import psycopg
 import pytest
 from databases import Server, allow, at_postgres
 
+from linewright.capabilities.care.gc import collect
+from linewright.capabilities.care.verify import verify_factory
+from linewright.capabilities.lines.operations.check import check
 from linewright.data.column_roles import feature_columns
 from linewright.data.facts import Dataset
 from linewright.errors import SpecError
 from linewright.interfaces.cli.build import run as run_command
 from linewright.line.factory import Factory
 from linewright.line.loop.retraining import next_proposal, retraining_due
-from linewright.line.maintenance.gc import collect
-from linewright.line.maintenance.verify import verify_factory
 from linewright.line.runs.execute import execute_inline
 from linewright.line.runs.plan import begin, make_plan
-from linewright.operations import OPERATIONS
-from linewright.operations.lines.check import check
+from linewright.operations.table import OPERATIONS
 from linewright.store.clock import text_of
 from linewright.text.schedule import read_schedule
 

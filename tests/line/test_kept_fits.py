@@ -8,8 +8,8 @@ import time
 
 import commands
 
-from linewright.line.maintenance.gc import collect
-from linewright.line.maintenance.verify import verify_factory
+from linewright.capabilities.care.gc import collect
+from linewright.capabilities.care.verify import verify_factory
 from linewright.line.runs.execute import execute, execute_inline
 
 KEPT = re.compile(r"train  ([0-9]+)/([0-9]+)  found done: ([0-9]+) fits?, by a training that did not end")

@@ -12,12 +12,12 @@ import pytest
 from databases import Server, at_postgres
 from web_server import KEYS, bucket_server
 
+from linewright.capabilities.care.gc import collect
+from linewright.capabilities.care.verify import verify_factory
 from linewright.data.dataset.version import read_dataset
 from linewright.data.facts import Dataset
 from linewright.data.read.remote import downloads
 from linewright.line.factory import Factory
-from linewright.line.maintenance.gc import collect
-from linewright.line.maintenance.verify import verify_factory
 from linewright.line.record.data.source_histories import history_of, history_sources
 from linewright.line.runs.execute import execute_inline
 

@@ -4,9 +4,9 @@ import csv
 
 import pytest
 
-from linewright.interfaces.cli.render.dispatch import result_text
+from linewright.capabilities.predictions.operations.predict import feedback, predict
+from linewright.interfaces.cli.dispatch import result_text
 from linewright.line.runs.execute import execute_inline
-from linewright.operations.models.predict import feedback, predict
 
 TURNED = {"malignant": "benign", "benign": "malignant"}
 

@@ -9,14 +9,14 @@ from msgspec.structs import replace
 from receivers import webhook
 from small import LINE, make_factory
 
+from linewright.capabilities.notifications.deliveries import deliveries
+from linewright.capabilities.notifications.destinations import LINEAGE
+from linewright.capabilities.notifications.send_now import send_now, try_out
 from linewright.errors import SpecError
 from linewright.line.factory import Factory
 from linewright.line.facts import Accepted, Declared
 from linewright.line.file.factory_file import parse_factory_file
 from linewright.line.file.read import parse_line
-from linewright.line.notify.deliveries import deliveries
-from linewright.line.notify.destinations import LINEAGE
-from linewright.line.notify.send_now import send_now, try_out
 from linewright.line.runs.execute import execute_inline
 from linewright.people.outbox import Outbox
 

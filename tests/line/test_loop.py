@@ -15,23 +15,25 @@ import polars as pl
 import pytest
 from msgspec.structs import replace
 
+from linewright.capabilities.evidence.lookup import look_up
+from linewright.capabilities.monitoring.operations import alerts
+from linewright.capabilities.releases.operations.promote import promote, rollback
+from linewright.capabilities.serving.worker import Tending, tend_inline
 from linewright.data.breach_text import breach_in_words
 from linewright.data.dataset.served_rows import ENOUGH
 from linewright.data.dataset.version import read_dataset
 from linewright.data.facts import TEST, Dataset, Split
 from linewright.engine.inline import InlineEngine
-from linewright.interfaces.cli.render.dispatch import result_text
+from linewright.interfaces.cli.dispatch import result_text
 from linewright.line.factory import Factory
 from linewright.line.facts import Accepted, Finished, RunResult
 from linewright.line.loop.close_window import close_window
 from linewright.line.loop.retraining import missing_labels, retraining_due
 from linewright.line.loop.waiting import missing_in_words
-from linewright.line.loop.worker import Tending, tend_inline
 from linewright.line.predict.batch import predict_file
 from linewright.line.predict.example_request import curl
 from linewright.line.predict.label_file import hand_in
 from linewright.line.record.evidence import explain
-from linewright.line.record.lookup import look_up
 from linewright.line.record.monitoring.alerts import open_alerts, open_proposal
 from linewright.line.record.monitoring.refused_candidates import refusals
 from linewright.line.record.registry import find_model
@@ -42,8 +44,6 @@ from linewright.line.runs.workflow import workflows
 from linewright.line.steps.ingest import ingest_step
 from linewright.model.facts import Certificate, Registered
 from linewright.model.package.model import load
-from linewright.operations.changes.promote import promote, rollback
-from linewright.operations.models.watch import alerts
 from linewright.release.facts import Arm, Promoted, Refused
 from linewright.release.promotion import limits_of
 from linewright.serve.access.rights import owner

@@ -10,9 +10,12 @@ import polars as pl
 import pytest
 from scipy.signal import lfilter
 
+from linewright.capabilities.evidence.operations import card
+from linewright.capabilities.overview.operations.status import status
+from linewright.capabilities.releases.operations.promote import promote
 from linewright.data.types import FALSE, TRUE
 from linewright.errors import RequestError, SpecError
-from linewright.interfaces.cli.render.dispatch import result_text
+from linewright.interfaces.cli.dispatch import result_text
 from linewright.line.factory import Factory
 from linewright.line.facts import Finished
 from linewright.line.predict.batch import predict_file
@@ -22,9 +25,6 @@ from linewright.line.steps.evaluate import fair_rows
 from linewright.model.facts import Certificate, Evaluation
 from linewright.model.gates.text import outcome_in_words
 from linewright.model.package.model import load
-from linewright.operations.changes.promote import promote
-from linewright.operations.lines.status import status
-from linewright.operations.models.evidence import card
 from linewright.serve.rows.body.values import KINDS
 from linewright.serve.rows.scorer import Scorer
 

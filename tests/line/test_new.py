@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.datasets import load_breast_cancer
 
+from linewright.capabilities.drafts.write import NewLine, new_line
 from linewright.data.contract.check import Checked, check
 from linewright.data.finding_text import finding_in_words
 from linewright.data.profile.roles import GivenRoles
@@ -21,11 +22,10 @@ from linewright.data.read.sample import sample
 from linewright.data.read.source import read_source
 from linewright.data.table.build import build_table
 from linewright.errors import Conflict, ContractBreach, RequestError
-from linewright.interfaces.cli.render.dispatch import result_text
+from linewright.interfaces.cli.dispatch import result_text
 from linewright.line.check.report import check_line
 from linewright.line.factory import Factory
 from linewright.line.file.read import parse_line, read_line, unsupported
-from linewright.line.new.write import NewLine, new_line
 from linewright.line.predict.batch import refuse_precious
 from linewright.line.predict.input_file import read_handed
 from linewright.line.spec import LineSpec
@@ -770,7 +770,7 @@ def test_of_a_large_table_some_rows_are_looked_at_and_it_is_said(
     rows = 20_000
     kinds = [f"k{number // 5000}" for number in range(rows)]
     data = write(tmp_path / "a.csv", {"n": [*range(rows)], "kind": kinds, "y": ["a", "b"] * (rows // 2)})
-    monkeypatch.setattr("linewright.line.new.write.sample", partial(sample, most=500_000))
+    monkeypatch.setattr("linewright.capabilities.drafts.write.sample", partial(sample, most=500_000))
 
     new = new_line(tmp_path, "large", data, GivenRoles(label="y"))
 

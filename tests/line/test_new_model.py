@@ -9,13 +9,13 @@ import polars as pl
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from linewright.capabilities.drafts.write import new_line
 from linewright.data.profile.roles import GivenRoles
 from linewright.errors import LinewrightError, RequestError
-from linewright.interfaces.cli.render.dispatch import result_text
+from linewright.interfaces.cli.dispatch import result_text
 from linewright.line.check.report import check_line
 from linewright.line.factory import Factory
 from linewright.line.file.read import read_line
-from linewright.line.new.write import new_line
 from linewright.line.runs.execute import execute_inline
 from linewright.line.runs.plan import make_plan
 from linewright.model.facts import Package

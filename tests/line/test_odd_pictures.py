@@ -15,15 +15,15 @@ from msgspec.structs import replace
 from PIL import Image, ImageDraw
 from templates import copied, made_once
 
+from linewright.capabilities.care.gc import collect
+from linewright.capabilities.drafts.write import new_line
+from linewright.capabilities.evidence.rebuild.compare import rebuild
+from linewright.capabilities.predictions.try_row import try_row
 from linewright.data.profile.roles import GivenRoles
 from linewright.errors import LinewrightError, RequestError
 from linewright.line.factory import Factory
 from linewright.line.file.read import parse_line
-from linewright.line.maintenance.gc import collect
-from linewright.line.new.write import new_line
 from linewright.line.predict.batch import predict_file
-from linewright.line.predict.try_row import try_row
-from linewright.line.rebuild.compare import rebuild
 from linewright.line.record.registry import find_model
 from linewright.line.runs.execute import execute
 from linewright.model.anomaly.patches import coreset, detector, nearest

@@ -16,8 +16,8 @@ import pytest
 from ports import free_port
 from toy_task import installed_tasks
 
+from linewright.capabilities.serving.worker import tend_inline
 from linewright.line.factory import Factory
-from linewright.line.loop.worker import tend_inline
 from linewright.line.predict.batch import predict_file
 from linewright.line.predict.label_file import hand_in
 from linewright.line.record.registry import find_model

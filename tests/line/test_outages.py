@@ -6,14 +6,14 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from linewright.capabilities.monitoring.operations import alerts
+from linewright.capabilities.overview.operations.status import status
+from linewright.capabilities.serving.worker import tend_inline
 from linewright.line.factory import Factory
 from linewright.line.loop.close_window import close_window
-from linewright.line.loop.worker import tend_inline
 from linewright.line.record.monitoring.alerts import open_alerts
 from linewright.line.release.endpoint import tend_log
 from linewright.line.runs.execute import execute_inline
-from linewright.operations.lines.status import status
-from linewright.operations.models.watch import alerts
 from linewright.release.facts import Configured, Serving
 from linewright.serve.log.outages import Outages, outages_of
 

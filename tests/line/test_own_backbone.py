@@ -7,15 +7,15 @@ import pytest
 from networks import network
 from templates import copied, made_once
 
+from linewright.capabilities.care.backup import make_backup
+from linewright.capabilities.care.gc import collect
+from linewright.capabilities.evidence.rebuild.compare import rebuild
+from linewright.capabilities.proposals.line_file import _reads_the_same
 from linewright.errors import LinewrightError
-from linewright.line.approvals.line_file import _reads_the_same
 from linewright.line.check.report import check_line
 from linewright.line.factory import Factory, quiet
 from linewright.line.file.read import parse_line
-from linewright.line.maintenance.backup import make_backup
-from linewright.line.maintenance.gc import collect
 from linewright.line.predict.batch import predict_file
-from linewright.line.rebuild.compare import rebuild
 from linewright.line.record.registry import find_model
 from linewright.line.runs.execute import execute
 from linewright.line.runs.plan import make_plan

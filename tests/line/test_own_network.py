@@ -11,17 +11,17 @@ from onnx import TensorProto, helper
 from PIL import Image
 from templates import copied, made_once
 
+from linewright.capabilities.drafts.write import new_line
+from linewright.capabilities.evidence.card import card_facts
+from linewright.capabilities.evidence.rebuild.compare import rebuild
 from linewright.data.profile.roles import GivenRoles
 from linewright.errors import LinewrightError
 from linewright.features.facts import LOOKS
 from linewright.line.check.report import check_line
 from linewright.line.factory import Factory, quiet
 from linewright.line.loop.reference import make_reference
-from linewright.line.new.write import new_line
 from linewright.line.predict.batch import predict_file
-from linewright.line.rebuild.compare import rebuild
 from linewright.line.record.registry import find_model
-from linewright.line.release.card import card_facts
 from linewright.line.runs.execute import execute
 from linewright.line.runs.plan import make_plan
 from linewright.model.card.render import card_markdown

@@ -7,13 +7,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from linewright.capabilities.drafts.write import new_line
+from linewright.capabilities.evidence.lookup import look_up
+from linewright.capabilities.evidence.rebuild.compare import rebuild
 from linewright.data.profile.roles import GivenRoles
 from linewright.features.facts import Arithmetic
-from linewright.interfaces.cli.render.dispatch import result_text
+from linewright.interfaces.cli.dispatch import result_text
 from linewright.line.factory import Factory, quiet
-from linewright.line.new.write import new_line
-from linewright.line.rebuild.compare import rebuild
-from linewright.line.record.lookup import look_up
 from linewright.line.record.registry import find_model
 from linewright.line.runs.execute import execute_inline
 from linewright.model.facts import Package

@@ -11,34 +11,34 @@ import polars as pl
 import pytest
 from PIL import Image
 
+from linewright.capabilities.annotation.operations import annotate_queue
+from linewright.capabilities.care.backup import make_backup
+from linewright.capabilities.care.forget import forget, resume
+from linewright.capabilities.care.gc import collect
+from linewright.capabilities.care.referenced_artifacts import unnamed
+from linewright.capabilities.care.restore import restore_backup
+from linewright.capabilities.care.verify import verify_factory
+from linewright.capabilities.evidence.card import card_facts
+from linewright.capabilities.evidence.rebuild.compare import rebuild
+from linewright.capabilities.predictions.operations.pictures import picture_keep, picture_show
+from linewright.capabilities.schedules.predictions import predict_job
+from linewright.capabilities.sites.folder import ready_to_serve
+from linewright.capabilities.sites.operations import detach, sync
 from linewright.data.dataset.version import read_dataset
 from linewright.data.facts import Column, Dataset, Ingested
 from linewright.data.kept_files import keep_files
 from linewright.errors import Corrupt, NotFound, RequestError, Transient
 from linewright.features.facts import LOOKS
 from linewright.line.check.report import check_line
-from linewright.line.detached.folder import ready_to_serve
 from linewright.line.factory import Factory, quiet
 from linewright.line.facts import Finished, HandedOver
 from linewright.line.loop.reference import make_reference
-from linewright.line.maintenance.backup import make_backup
-from linewright.line.maintenance.forget import forget, resume
-from linewright.line.maintenance.gc import collect
-from linewright.line.maintenance.referenced_artifacts import unnamed
-from linewright.line.maintenance.restore import restore_backup
-from linewright.line.maintenance.verify import verify_factory
 from linewright.line.predict.batch import predict_file
-from linewright.line.rebuild.compare import rebuild
 from linewright.line.record.registry import find_model
-from linewright.line.release.card import card_facts
 from linewright.line.runs.execute import execute
-from linewright.line.scheduled.predictions import predict_job
 from linewright.model.card.render import card_markdown
 from linewright.model.facts import Evaluation, Package
 from linewright.model.pictures import check_picture, looks
-from linewright.operations.annotate import annotate_queue
-from linewright.operations.data.pictures import picture_keep, picture_show
-from linewright.operations.models.detached import detach, sync
 from linewright.people.annotations import Annotations
 from linewright.plugins.pillow import decode
 from linewright.serve.access.rights import Identity, Permission, Scope
@@ -120,7 +120,7 @@ def test_pictures_of_a_person_go_after_a_kill_too(shapes, monkeypatch):
         raise KeyboardInterrupt
 
     mine = _scans(shapes, "P007")
-    monkeypatch.setattr("linewright.line.maintenance.forget._forget_pictures", killed)
+    monkeypatch.setattr("linewright.capabilities.care.forget._forget_pictures", killed)
     with pytest.raises(KeyboardInterrupt):
         forget(shapes, drawn.LINE, "P007", dry_run=False)
     monkeypatch.undo()
@@ -140,7 +140,7 @@ def test_a_picture_that_another_person_sends_meanwhile_stays(shapes, monkeypatch
         return found
 
     (first, again), (second, _) = _scans(shapes, "P007").items()
-    monkeypatch.setattr("linewright.line.maintenance.forget.unnamed", looks)
+    monkeypatch.setattr("linewright.capabilities.care.forget.unnamed", looks)
 
     forget(shapes, drawn.LINE, "P007", dry_run=False)
 

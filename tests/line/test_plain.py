@@ -4,11 +4,11 @@ import numpy as np
 import polars as pl
 import pytest
 
+from linewright.capabilities.drafts.write import new_line
+from linewright.capabilities.evidence.operations import card
 from linewright.data.profile.roles import GivenRoles
 from linewright.line.factory import Factory
-from linewright.line.new.write import new_line
 from linewright.line.runs.execute import execute_inline
-from linewright.operations.models.evidence import card
 
 ROWS = 600
 

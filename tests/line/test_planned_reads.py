@@ -6,10 +6,10 @@ import duckdb
 import pytest
 from small import LINE, make_factory
 
-from linewright.interfaces.cli.render.lines.plan import plan_text
+from linewright.capabilities.lines.operations.plan import plan
+from linewright.capabilities.lines.render.plan import plan_text
 from linewright.line.factory import Factory
-from linewright.line.scheduled.source_reads import read_source
-from linewright.operations.lines.plan import plan
+from linewright.line.runs.source_reads import read_source
 
 
 @pytest.fixture

@@ -12,12 +12,12 @@ import pytest
 from linewright.data.spec import ContractSpec
 from linewright.errors import LinewrightError
 from linewright.interfaces.cli.build import run
-from linewright.interfaces.cli.render.dispatch import result_text
+from linewright.interfaces.cli.dispatch import result_text
 from linewright.line.factory import Factory
 from linewright.line.facts import Finished
 from linewright.line.runs.execute import execute_inline
 from linewright.line.steps.table import _asked_of_rows
-from linewright.operations import OPERATIONS
+from linewright.operations.table import OPERATIONS
 
 Say = Callable[..., tuple[int, str]]
 HEAD = "id,when,shop,age,plan,y"

@@ -14,28 +14,28 @@ import commands
 import pytest
 
 import linewright
+from linewright.capabilities.evidence.card import card_facts
+from linewright.capabilities.evidence.lookup import look_up
+from linewright.capabilities.evidence.rebuild.compare import Rebuilding, rebuild
+from linewright.capabilities.evidence.rebuild.difference_text import differences_in_words
+from linewright.capabilities.evidence.rebuild.isolated_factory import Afresh
+from linewright.capabilities.evidence.rebuild.worker import rebuild_apart
+from linewright.capabilities.overview.operations.history import models
 from linewright.data.dataset.blobs import blobs_of
 from linewright.data.facts import Dataset
 from linewright.errors import LinewrightError, NotFound, RequestError, Terminal
-from linewright.interfaces.cli.render.dispatch import result_text
+from linewright.interfaces.cli.dispatch import result_text
 from linewright.line.factory import Factory, quiet
 from linewright.line.facts import Environment, Rebuilt
 from linewright.line.predict.batch import predict_file
 from linewright.line.predict.label_file import hand_in
-from linewright.line.rebuild.compare import Rebuilding, rebuild
-from linewright.line.rebuild.difference_text import differences_in_words
-from linewright.line.rebuild.isolated_factory import Afresh
-from linewright.line.rebuild.worker import rebuild_apart
 from linewright.line.record.archive_log import seal_next
 from linewright.line.record.evidence import evidence_of
-from linewright.line.record.lookup import look_up
 from linewright.line.record.registry import find_model
-from linewright.line.release.card import card_facts
 from linewright.line.runs.execute import execute_inline
 from linewright.line.steps import environment as steps_environment
 from linewright.line.steps.environment import computed_in, differences, environment
 from linewright.model.card.render import card_markdown
-from linewright.operations.lines.history import models
 
 SOURCES = Path(linewright.__file__).parents[1]
 
@@ -181,7 +181,7 @@ def test_other_code_is_named_with_what_it_changed(ran, tmp_path, change, level, 
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="names processors of this kind")
 def test_another_processor_gives_another_fingerprint():
     """Else nobody would know why the same training ends otherwise on another machine."""
-    code = "from linewright.line.rebuild.numerics import numerics; import json; print(json.dumps(numerics()))"
+    code = "from linewright.line.steps.numerics import numerics; import json; print(json.dumps(numerics()))"
     known = {
         name: json.loads(
             subprocess.run(
@@ -238,7 +238,7 @@ def test_where_a_model_was_trained_is_on_the_record(ran):
         "a new matrix loads what trains"
     )
     assert {"line/steps/train.py", "model/train/fit.py", "features/learn.py"} <= set(environment().code)
-    assert not {"line/rebuild/compare.py", "model/card/render.py"} & set(environment().code)
+    assert not {"capabilities/evidence/rebuild/compare.py", "model/card/render.py"} & set(environment().code)
     assert {"lightgbm", "linewright", "numpy", "onnxruntime"} <= set(environment().libraries)
 
 

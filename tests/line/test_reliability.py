@@ -5,9 +5,10 @@ import pytest
 from msgspec.structs import replace
 from scipy.special import expit, logit
 
+from linewright.capabilities.evidence.operations import card
 from linewright.features.encode import encode
 from linewright.features.learn import to_columns
-from linewright.interfaces.cli.render.dispatch import result_text
+from linewright.interfaces.cli.dispatch import result_text
 from linewright.line.runs.execute import execute_inline
 from linewright.line.runs.known_result import result_of
 from linewright.line.runs.plan import begin, survey
@@ -15,7 +16,6 @@ from linewright.line.split_rows import label_text
 from linewright.model.evaluate.reliability import calibration_error
 from linewright.model.facts import Calibration
 from linewright.model.package.model import load
-from linewright.operations.models.evidence import card
 
 
 @pytest.fixture(scope="module")

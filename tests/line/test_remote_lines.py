@@ -10,14 +10,14 @@ import pytest
 from ports import free_port
 from web_server import KEYS, Asked, WebServer, allow_here, bucket_server
 
+from linewright.capabilities.drafts.remote_data import Access
+from linewright.capabilities.drafts.write import new_line
 from linewright.data.dataset.version import read_dataset
 from linewright.data.facts import Dataset
 from linewright.data.ingest import ingest
 from linewright.data.profile.roles import GivenRoles
 from linewright.errors import RequestError, Transient
 from linewright.line.factory import Factory
-from linewright.line.new.remote_data import Access
-from linewright.line.new.write import new_line
 from linewright.line.runs.execute import execute_inline
 from linewright.line.runs.plan import make_plan
 

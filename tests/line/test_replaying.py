@@ -5,12 +5,12 @@ import math
 
 import pytest
 
+from linewright.capabilities.evidence.operations import replay, show
+from linewright.capabilities.evidence.replay import Replayed, difference
+from linewright.capabilities.predictions.operations.predict import feedback, predict
 from linewright.errors import Corrupt
-from linewright.interfaces.cli.render.dispatch import result_text
-from linewright.line.predict.replay import Replayed, difference
+from linewright.interfaces.cli.dispatch import result_text
 from linewright.line.runs.execute import execute_inline
-from linewright.operations.models.evidence import replay, show
-from linewright.operations.models.predict import feedback, predict
 
 EVEN = {"probabilities": {"no": 0.5, "yes": 0.5}}
 

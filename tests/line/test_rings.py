@@ -8,16 +8,16 @@ from pathlib import Path
 import pytest
 from plants import SITES, TEMPLATE, Plants, make_plants, plants_in, write_history
 
+from linewright.capabilities.members.operations.members import member_add
+from linewright.capabilities.overview.operations.status import status
+from linewright.capabilities.proposals.operations.proposals import proposals
+from linewright.capabilities.releases.operations.halt import halt
+from linewright.capabilities.releases.operations.promote import promote, rollback
 from linewright.errors import SpecError
-from linewright.interfaces.cli.render.dispatch import result_text
+from linewright.interfaces.cli.dispatch import result_text
 from linewright.line.file.read import parse_line
 from linewright.line.release.rings import rings_of
 from linewright.line.release.rollout import tend_canary
-from linewright.operations.changes.halt import halt
-from linewright.operations.changes.promote import promote, rollback
-from linewright.operations.changes.proposals import proposals
-from linewright.operations.lines.status import status
-from linewright.operations.people.members import member_add
 from linewright.release.facts import Deployed, Promoted, Withdrawn
 
 

@@ -23,22 +23,22 @@ from ports import free_port
 from shown_pages import pages_of
 
 import linewright
+from linewright.capabilities.care.verify import verify_factory
+from linewright.capabilities.evidence.lookup import look_up
+from linewright.capabilities.evidence.operations import card
+from linewright.capabilities.members.operations.members import member_add
+from linewright.capabilities.overview.operations.status import status
+from linewright.capabilities.releases.operations.promote import promote, rollback, step
 from linewright.errors import Denied, GateRefused, RequestError, Transient
-from linewright.interfaces.cli.render.dispatch import result_text
+from linewright.interfaces.cli.dispatch import result_text
 from linewright.line.factory import Factory
 from linewright.line.facts import RunResult
-from linewright.line.maintenance.verify import verify_factory
 from linewright.line.predict.example_request import curl
 from linewright.line.predict.label_file import hand_in
 from linewright.line.record.evidence import explain
-from linewright.line.record.lookup import look_up
 from linewright.line.record.registry import judged
 from linewright.line.release.rollout import is_tried_first, not_worse_in_words, tend_canary, trial_of
 from linewright.line.runs.execute import execute_inline
-from linewright.operations.changes.promote import promote, rollback, step
-from linewright.operations.lines.status import status
-from linewright.operations.models.evidence import card
-from linewright.operations.people.members import member_add
 from linewright.release.confidence_sequence import bounds
 from linewright.release.facts import ArmQuality, Deployed, Pairs, Promoted, Trial, Withdrawn
 from linewright.release.promotion import canary_of, project

@@ -5,15 +5,15 @@ from pathlib import Path
 import pytest
 import small
 
+from linewright.capabilities.care.forget import forget_logs
+from linewright.capabilities.overview.operations.history import runs
+from linewright.capabilities.runs.operations import run_log
 from linewright.engine.context import Progress, TrialScore
 from linewright.errors import NotFound
-from linewright.interfaces.cli.render.dispatch import result_text
+from linewright.interfaces.cli.dispatch import result_text
 from linewright.line.factory import Factory
-from linewright.line.maintenance.forget import forget_logs
 from linewright.line.runs.execute import execute
 from linewright.line.runs.run_log import FOLDER, MOST_LINES, MOST_RUNS, RunLog, ShownLog
-from linewright.operations.lines.history import runs
-from linewright.operations.lines.run import run_log
 from linewright.serve.access.rights import ROLES, Identity, Scope
 
 OWN = """\

@@ -7,10 +7,17 @@ import commands
 import msgspec
 import pytest
 
+from linewright.capabilities.evidence.operations import card, show, why
+from linewright.capabilities.lines.operations.plan import plan
+from linewright.capabilities.overview.operations.history import models, runs
+from linewright.capabilities.overview.operations.status import status
+from linewright.capabilities.releases.operations.halt import halt
+from linewright.capabilities.releases.operations.promote import promote, rollback
+from linewright.capabilities.runs.operations import Ran, run
 from linewright.data.facts import Dataset
 from linewright.engine.lock import ProcessLock
 from linewright.errors import ContractBreach, Corrupt, GateRefused, NotFound, SpecError, Transient
-from linewright.interfaces.cli.render.dispatch import result_text
+from linewright.interfaces.cli.dispatch import result_text
 from linewright.line.factory import Factory
 from linewright.line.facts import Accepted, Declared, Finished
 from linewright.line.record.data.quarantine import quarantined_rows
@@ -20,13 +27,6 @@ from linewright.line.runs.plan import make_plan
 from linewright.line.runs.plan_text import change_in_words
 from linewright.line.runs.result_text import decides
 from linewright.model.facts import Certificate, Package
-from linewright.operations.changes.halt import halt
-from linewright.operations.changes.promote import promote, rollback
-from linewright.operations.lines.history import models, runs
-from linewright.operations.lines.plan import plan
-from linewright.operations.lines.run import Ran, run
-from linewright.operations.lines.status import status
-from linewright.operations.models.evidence import card, show, why
 from linewright.release.facts import Promoted
 from linewright.serve.access.rights import owner
 from linewright.store.values import canonical_json

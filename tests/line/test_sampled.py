@@ -6,19 +6,19 @@ import numpy as np
 import polars as pl
 import pytest
 
+from linewright.capabilities.drafts.write import new_line
+from linewright.capabilities.evidence.operations import card
 from linewright.data.facts import Column
 from linewright.data.profile.roles import GivenRoles
 from linewright.features.encode import encode
 from linewright.features.encode_table import encode_table
 from linewright.features.learn import learn, to_columns
-from linewright.interfaces.cli.render.dispatch import result_text
+from linewright.interfaces.cli.dispatch import result_text
 from linewright.line.factory import Factory
-from linewright.line.new.write import new_line
 from linewright.line.runs.execute import execute_inline
 from linewright.line.steps import train as training
 from linewright.model.facts import Package, Trained
 from linewright.model.reason_text import sample_in_words
-from linewright.operations.models.evidence import card
 
 ROWS = 6_000
 

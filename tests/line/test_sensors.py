@@ -9,23 +9,23 @@ from typing import Any
 import polars as pl
 import pytest
 
+from linewright.capabilities.evidence.operations import why
+from linewright.capabilities.lines.operations.check import check
+from linewright.capabilities.monitoring.operations import alert
+from linewright.capabilities.overview.operations.status import status
+from linewright.capabilities.serving.worker import tend_inline
 from linewright.errors import SpecError
-from linewright.interfaces.cli.render.dispatch import result_text
+from linewright.interfaces.cli.dispatch import result_text
 from linewright.line.factory import Factory
 from linewright.line.file.read import parse_line
 from linewright.line.loop.sensors import Readings, sensor_columns
 from linewright.line.loop.window import Closing
-from linewright.line.loop.worker import tend_inline
 from linewright.line.predict.batch import predict_file
 from linewright.line.record.monitoring.alerts import open_alerts
 from linewright.line.runs.execute import execute_inline
 from linewright.line.spec import LineSpec
 from linewright.model.facts import Package
 from linewright.model.package.model import load
-from linewright.operations.lines.check import check
-from linewright.operations.lines.status import status
-from linewright.operations.models.evidence import why
-from linewright.operations.models.watch import alert
 from linewright.serve.facts import Prediction
 from linewright.watch.facts import Alerted
 from linewright.watch.retrain_proposal import SHIFTS

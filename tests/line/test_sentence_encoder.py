@@ -12,20 +12,20 @@ import polars as pl
 import pytest
 from msgspec.structs import replace
 
+from linewright.capabilities.care.gc import collect
+from linewright.capabilities.evidence.operations import card, rebuild
+from linewright.capabilities.sites.folder import read_folder, ready_to_serve
+from linewright.capabilities.sites.operations import detach
 from linewright.errors import RequestError, SpecError
-from linewright.interfaces.cli.render.dispatch import result_text
-from linewright.line.detached.folder import read_folder, ready_to_serve
+from linewright.interfaces.cli.dispatch import result_text
 from linewright.line.factory import Factory
 from linewright.line.facts import RunResult
 from linewright.line.file.read import parse_line
-from linewright.line.maintenance.gc import collect
 from linewright.line.runs.execute import execute_inline
 from linewright.line.runs.plan import make_plan
 from linewright.line.steps import compare_trainings
 from linewright.model.facts import Package, Trained
 from linewright.model.package.model import load
-from linewright.operations.models.detached import detach
-from linewright.operations.models.evidence import card, rebuild
 from linewright.release.facts import Arm
 from linewright.serve.http.app import App
 from linewright.serve.http.predict import Ask, Loaded, answer

@@ -8,19 +8,19 @@ import polars as pl
 import pytest
 from plants import TEMPLATE, make_plants, rows
 
+from linewright.capabilities.care.verify import verify_factory
+from linewright.capabilities.evidence.operations import card, rebuild
+from linewright.capabilities.lines.operations.plan import plan
+from linewright.capabilities.runs.operations import run
 from linewright.errors import SpecError
-from linewright.interfaces.cli.render.dispatch import result_text
+from linewright.interfaces.cli.dispatch import result_text
 from linewright.line.factory import Factory
 from linewright.line.facts import RunResult
 from linewright.line.file.read import parse_line
-from linewright.line.maintenance.verify import verify_factory
 from linewright.line.runs.execute import execute_inline
 from linewright.line.runs.plan import make_plan
 from linewright.model.facts import Package, Trained
 from linewright.model.train.scored_rows import from_bytes
-from linewright.operations.lines.plan import plan
-from linewright.operations.lines.run import run
-from linewright.operations.models.evidence import card, rebuild
 
 FEW, MANY = 150, 1500
 

@@ -6,24 +6,24 @@ from pathlib import Path
 import pytest
 from plants import TEMPLATE, make_plants, rows
 
+from linewright.capabilities.care.backup import make_backup
+from linewright.capabilities.lines.operations.check import check, check_text
+from linewright.capabilities.lines.operations.files import line_file
+from linewright.capabilities.lines.operations.plan import plan
+from linewright.capabilities.members.operations.members import member_add
+from linewright.capabilities.overview.operations.status import status
+from linewright.capabilities.proposals.operations.propose import propose
+from linewright.capabilities.runs.operations import run
+from linewright.capabilities.serving.changed_lines import Changes
+from linewright.capabilities.value.operations import what_if
 from linewright.errors import ContractBreach, Denied, NotFound, SpecError
 from linewright.line.check.report import check_line
 from linewright.line.factory import Factory
 from linewright.line.file.line_tags import keep_tags
 from linewright.line.file.read import parse_line, parse_lines, placed, read_line
-from linewright.line.maintenance.backup import make_backup
 from linewright.line.proposals.record import all_of
 from linewright.line.proposals.rules import voters
-from linewright.line.record.changed_lines import Changes
 from linewright.line.runs.execute import execute_inline
-from linewright.operations.changes.propose import propose
-from linewright.operations.lines.check import check, check_text
-from linewright.operations.lines.files import line_file
-from linewright.operations.lines.plan import plan
-from linewright.operations.lines.run import run
-from linewright.operations.lines.status import status
-from linewright.operations.models.value import what_if
-from linewright.operations.people.members import member_add
 from linewright.serve.access.accounts import read_accounts
 from linewright.serve.access.line_tags import FollowedTags, read_tags
 from linewright.serve.access.rights import Identity

@@ -15,13 +15,13 @@ import psycopg
 import pytest
 from databases import Server, allow, at_postgres
 
+from linewright.capabilities.drafts.remote_data import Access
+from linewright.capabilities.drafts.write import new_line
 from linewright.data.dataset.version import read_dataset
 from linewright.data.facts import Dataset
 from linewright.data.profile.roles import GivenRoles
 from linewright.errors import RequestError
 from linewright.line.factory import Factory
-from linewright.line.new.remote_data import Access
-from linewright.line.new.write import new_line
 from linewright.line.runs.execute import execute_inline
 from linewright.line.runs.plan import make_plan
 from linewright.line.runs.plan_text import changes_in_words

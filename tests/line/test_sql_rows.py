@@ -9,23 +9,23 @@ import numpy as np
 import polars as pl
 import pytest
 
+from linewright.capabilities.evidence.replay import replay_prediction
+from linewright.capabilities.lines.operations.check import check
+from linewright.capabilities.predictions.operations.predict import predict
 from linewright.data.dataset.version import read_dataset
 from linewright.data.facts import Dataset
 from linewright.data.spec import ColumnRule
 from linewright.errors import Corrupt, RequestError
 from linewright.features.encode import encode
 from linewright.features.learn import to_columns
-from linewright.interfaces.cli.render.dispatch import result_text
+from linewright.interfaces.cli.dispatch import result_text
 from linewright.line.factory import Factory
 from linewright.line.predict.label_file import hand_in
-from linewright.line.predict.replay import replay_prediction
 from linewright.line.record.registry import find_model
 from linewright.line.runs.execute import execute_inline
 from linewright.line.steps.ingest import served_rows
 from linewright.model.facts import Package, Trained
 from linewright.model.package.model import load
-from linewright.operations.lines.check import check
-from linewright.operations.models.predict import predict
 from linewright.release.facts import Arm
 from linewright.serve.http import oip
 from linewright.serve.http.openapi import row_schema

@@ -7,16 +7,16 @@ import numpy as np
 import polars as pl
 import pytest
 
+from linewright.capabilities.evidence.operations import card
+from linewright.capabilities.evidence.rebuild.compare import rebuild
 from linewright.errors import SpecError
 from linewright.line.factory import Factory
 from linewright.line.predict.batch import predict_file
-from linewright.line.rebuild.compare import rebuild
 from linewright.line.record.registry import find_model
 from linewright.line.runs.execute import execute_inline
 from linewright.model.families.hazard import by_interval
 from linewright.model.metrics.definitions import metric
 from linewright.model.tasks.censoring import brier_at_times, kaplan_meier, places_of
-from linewright.operations.models.evidence import card
 from linewright.worlds.living import Clock
 
 LINE = """\

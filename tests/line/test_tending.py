@@ -9,9 +9,9 @@ import polars as pl
 import pytest
 from templates import copied
 
+from linewright.capabilities.serving.worker import Tending, tend_inline
 from linewright.line.factory import Factory
 from linewright.line.loop.close_window import close_window
-from linewright.line.loop.worker import Tending, tend_inline
 from linewright.line.predict.batch import predict_file
 from linewright.line.record.monitoring.alerts import open_alerts
 from linewright.line.runs.execute import execute_inline

@@ -15,11 +15,11 @@ import polars as pl
 import pytest
 from ports import free_port
 
+from linewright.capabilities.serving.worker import tend_inline
 from linewright.data.facts import Dataset
 from linewright.errors import LinewrightError
 from linewright.line.factory import Factory
 from linewright.line.file.read import parse_line
-from linewright.line.loop.worker import tend_inline
 from linewright.line.predict.batch import predict_file
 from linewright.line.predict.label_file import hand_in
 from linewright.line.record.registry import find_model

@@ -7,19 +7,19 @@ import msgspec
 import pytest
 import small
 
+from linewright.capabilities.lines.operations.check import check_text
+from linewright.capabilities.overview.operations.history import runs
+from linewright.capabilities.predictions.operations.predict import request_form, try_
+from linewright.capabilities.runs.operations import run_steps
+from linewright.capabilities.value.operations import what_if
 from linewright.data.facts import Edit
 from linewright.errors import NotFound, RequestError, SpecError
-from linewright.interfaces.cli.render.dispatch import result_text
+from linewright.interfaces.cli.dispatch import result_text
 from linewright.line.factory import Factory
 from linewright.line.file.edit import difference, edited
 from linewright.line.file.mistakes import Mistakes
 from linewright.line.file.yaml_nodes import Entries, Scalar, read_nodes
 from linewright.line.runs.execute import execute_inline
-from linewright.operations.lines.check import check_text
-from linewright.operations.lines.history import runs
-from linewright.operations.lines.run import run_steps
-from linewright.operations.models.predict import request_form, try_
-from linewright.operations.models.value import what_if
 
 VALUE = "value: {currency: EUR, true_positive: 0, false_positive: -1, false_negative: -9}\n"
 

@@ -7,20 +7,20 @@ import numpy as np
 import polars as pl
 import pytest
 
+from linewright.capabilities.evidence.card import card_facts
+from linewright.capabilities.overview.operations.status import status
+from linewright.capabilities.serving.worker import tend_inline
 from linewright.data.facts import Split
-from linewright.interfaces.cli.render.dispatch import result_text
+from linewright.interfaces.cli.dispatch import result_text
 from linewright.line.factory import Factory
-from linewright.line.loop.worker import tend_inline
 from linewright.line.predict.batch import predict_file
 from linewright.line.predict.label_file import hand_in
 from linewright.line.record.registry import find_model
-from linewright.line.release.card import card_facts
 from linewright.line.runs.execute import execute_inline
 from linewright.line.runs.plan import make_plan
 from linewright.model.card.render import card_markdown
 from linewright.model.facts import Certificate, Package, Trained
 from linewright.model.reason_text import recent_in_words
-from linewright.operations.lines.status import status
 from linewright.worlds.living import Clock
 
 LINE = "visits"

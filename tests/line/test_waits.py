@@ -7,13 +7,13 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from msgspec.structs import replace
 
-from linewright.interfaces.cli.render.dispatch import result_text
+from linewright.capabilities.monitoring.operations import alerts
+from linewright.capabilities.overview.operations.status import status
+from linewright.interfaces.cli.dispatch import result_text
 from linewright.line.factory import Factory
 from linewright.line.facts import Accepted, Finished
 from linewright.line.loop.retraining import retraining_due, waits_of
 from linewright.line.runs.execute import execute_inline
-from linewright.operations.lines.status import status
-from linewright.operations.models.watch import alerts
 from linewright.people.messages import message_of
 from linewright.people.spec import TOPICS
 from linewright.watch.facts import Alerted, OpenAlerts, RetrainProposal, Waiting

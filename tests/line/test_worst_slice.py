@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 from shown_pages import pages_of
 
+from linewright.capabilities.evidence.operations import worst_slice
 from linewright.errors import NotFound
-from linewright.interfaces.cli.render.dispatch import result_text
+from linewright.interfaces.cli.dispatch import result_text
 from linewright.line.factory import Factory
 from linewright.line.loop.reference import reference_for
 from linewright.line.loop.worst_slice import WorstSlice
@@ -17,7 +18,6 @@ from linewright.line.predict.batch import predict_file
 from linewright.line.predict.label_file import hand_in
 from linewright.line.record.registry import find_model
 from linewright.line.runs.execute import execute
-from linewright.operations.models.evidence import worst_slice
 from linewright.serve.access.rights import ROLES, Identity, Scope
 from linewright.serve.log.segments import lengths
 from linewright.store.values import digest_of

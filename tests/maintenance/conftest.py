@@ -15,10 +15,10 @@ import pytest
 from sklearn.datasets import load_breast_cancer
 from templates import copied, made_once
 
+from linewright.capabilities.drafts.write import new_line
 from linewright.data.profile.roles import GivenRoles
 from linewright.interfaces.cli import main
 from linewright.line.factory import Factory
-from linewright.line.new.write import new_line
 from linewright.line.runs.execute import execute
 
 Command = Callable[..., tuple[int, Any, str]]

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from linewright.capabilities.care.backup import make_backup
+from linewright.capabilities.care.doctor import Needs, examine
+from linewright.capabilities.care.restore import restore_backup
+from linewright.capabilities.care.verify import verify_factory
 from linewright.errors import Conflict, Corrupt, RequestError, Transient
 from linewright.line.factory import Factory
-from linewright.line.maintenance.backup import make_backup
-from linewright.line.maintenance.doctor import Needs, examine
-from linewright.line.maintenance.restore import restore_backup
-from linewright.line.maintenance.verify import verify_factory
 from linewright.line.runs.plan import make_plan
 
 
@@ -157,7 +157,7 @@ os.kill(os.getpid(), signal.SIGKILL)
 RESTORES = """
 import sys
 from pathlib import Path
-from linewright.line.maintenance import restore
+from linewright.capabilities.care import restore
 from linewright.line.factory import Factory
 {before}
 restore.restore_backup(Factory(Path(sys.argv[1])), Path(sys.argv[2]))

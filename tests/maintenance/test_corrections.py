@@ -3,10 +3,10 @@
 import csv
 import shutil
 
+from linewright.capabilities.care.backup import make_backup
+from linewright.capabilities.care.restore import restore_backup
+from linewright.capabilities.care.verify import verify_factory
 from linewright.line.factory import Factory
-from linewright.line.maintenance.backup import make_backup
-from linewright.line.maintenance.restore import restore_backup
-from linewright.line.maintenance.verify import verify_factory
 
 OTHER = {"malignant": "benign", "benign": "malignant"}
 

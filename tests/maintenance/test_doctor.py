@@ -2,8 +2,8 @@
 
 import pytest
 
+from linewright.capabilities.care.doctor import Needs, examine
 from linewright.line.factory import Factory
-from linewright.line.maintenance.doctor import Needs, examine
 
 LINE = "line: claims\nsources: {claims: {file: claims.csv}}\nlabel: {column: y}\n"
 

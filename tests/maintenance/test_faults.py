@@ -23,10 +23,10 @@ from control import bearer
 from disks import small_disk
 from ports import free_port
 
+from linewright.capabilities.care.verify import verify_factory
 from linewright.interfaces.cli import main
 from linewright.line.factory import Factory
 from linewright.line.holding import Verified
-from linewright.line.maintenance.verify import verify_factory
 from linewright.release.facts import Promoted
 from linewright.serve.feedback import store as labels
 from linewright.serve.log.segments import read_log

@@ -8,11 +8,11 @@ import subprocess
 import commands
 import pytest
 
+from linewright.capabilities.care.gc import collect
+from linewright.capabilities.care.verify import verify_factory
 from linewright.engine.lock import ProcessLock
 from linewright.errors import Transient
 from linewright.line.factory import Factory
-from linewright.line.maintenance.gc import collect
-from linewright.line.maintenance.verify import verify_factory
 from linewright.line.runs.execute import execute
 from linewright.store.clock import uuid7
 

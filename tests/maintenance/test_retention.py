@@ -11,33 +11,33 @@ from contextlib import closing, contextmanager
 import msgspec
 import pytest
 
+from linewright.capabilities.audit.verify_chain import verify_chain
+from linewright.capabilities.care.backup import make_backup
+from linewright.capabilities.care.gc import collect, retire_now
+from linewright.capabilities.care.restore import restore_backup
+from linewright.capabilities.care.verify import verify_factory
+from linewright.capabilities.datasets.operations import datasets
+from linewright.capabilities.evidence.card import card_facts
+from linewright.capabilities.evidence.lookup import find_prediction
+from linewright.capabilities.evidence.rebuild.compare import require_whole
+from linewright.capabilities.serving.worker import Tending
 from linewright.errors import Corrupt, NotFound, SpecError
-from linewright.interfaces.cli.render.dispatch import result_text
+from linewright.interfaces.cli.dispatch import result_text
 from linewright.line.check.report import check_line
 from linewright.line.factory import Factory
 from linewright.line.facts import Accepted, Dropped, Finished
 from linewright.line.file.factory_file import read_factory_file
 from linewright.line.file.read import read_line
 from linewright.line.holdings.results import verify_model
-from linewright.line.loop.worker import Tending
-from linewright.line.maintenance.backup import make_backup
-from linewright.line.maintenance.gc import collect, retire_now
-from linewright.line.maintenance.restore import restore_backup
-from linewright.line.maintenance.verify import verify_factory
-from linewright.line.maintenance.verify_chain import verify_chain
-from linewright.line.rebuild.compare import require_whole
 from linewright.line.record.archive_log import seal_next
 from linewright.line.record.checkpoint import checkpoint
 from linewright.line.record.data.quarantine import quarantined_rows
 from linewright.line.record.evidence import evidence_of, explain
-from linewright.line.record.lookup import find_prediction
 from linewright.line.record.registry import find_model
-from linewright.line.release.card import card_facts
 from linewright.line.retention.dropped import gone
 from linewright.line.runs.execute import execute_inline
 from linewright.model.card.render import card_markdown
 from linewright.model.facts import Package
-from linewright.operations.data.datasets import datasets
 from linewright.people.facts import Accounted
 from linewright.serve.log.segments import read_log
 from linewright.serve.log.writer import PredictionLog
@@ -216,7 +216,7 @@ def test_a_kill_after_the_event_is_finished_by_the_next_time(line):
     script = (
         "import os, signal, sys\n"
         "from pathlib import Path\n"
-        "from linewright.line.maintenance.gc import collect\n"
+        "from linewright.capabilities.care.gc import collect\n"
         "from linewright.line.factory import Factory\n"
         f"factory = Factory.open(Path(sys.argv[1]), now=lambda: {LATER!r})\n"
         "record = factory.metadata.record\n"

@@ -21,21 +21,21 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from linewright.capabilities.care import backup
+from linewright.capabilities.care.backup import make_backup
+from linewright.capabilities.care.gc import collect
+from linewright.capabilities.care.restore import restore_backup
+from linewright.capabilities.care.verify import verify_factory
+from linewright.capabilities.datasets.operations import datasets
+from linewright.capabilities.evidence.lookup import find_prediction
+from linewright.capabilities.evidence.replay import replay_prediction
+from linewright.capabilities.serving.worker import Tending, tend_inline
 from linewright.errors import Corrupt
-from linewright.interfaces.cli.render.dispatch import result_text
+from linewright.interfaces.cli.dispatch import result_text
 from linewright.line.factory import Factory
-from linewright.line.loop.worker import Tending, tend_inline
-from linewright.line.maintenance import backup
-from linewright.line.maintenance.backup import make_backup
-from linewright.line.maintenance.gc import collect
-from linewright.line.maintenance.restore import restore_backup
-from linewright.line.maintenance.verify import verify_factory
-from linewright.line.predict.replay import replay_prediction
 from linewright.line.record.archive_log import SEAL_BYTES, seal_next
-from linewright.line.record.lookup import find_prediction
 from linewright.line.sealed_parquet import _TYPES, BATCH_RECORDS, _Cells, read_groups, write_segment
 from linewright.model.package.model import load
-from linewright.operations.data.datasets import datasets
 from linewright.serve.facts import LoggedLookup, Prediction, Predictions, Sealed, Segment
 from linewright.serve.feedback.store import Feedback
 from linewright.serve.log.ids import first_of_many

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from linewright.capabilities.care.doctor import Needs, examine
+from linewright.capabilities.care.verify import verify_factory
 from linewright.line.factory import Factory
 from linewright.line.holding import Verified
-from linewright.line.maintenance.doctor import Needs, examine
-from linewright.line.maintenance.verify import verify_factory
 from linewright.model.facts import Package
 
 

@@ -10,7 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from linewright.errors import NotFound, RequestError
-from linewright.operations.declaration.declare import Entry, load, operation, to_json
+from linewright.operations.declare import Entry, load, operation, to_json
 
 pytestmark = pytest.mark.usefixtures("processes")
 

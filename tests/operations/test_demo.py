@@ -3,9 +3,9 @@
 import msgspec
 import pytest
 
-from linewright.interfaces.cli.render.dispatch import result_text
-from linewright.operations.demo import Demo, Sight
-from linewright.operations.people.members import MemberLine
+from linewright.capabilities.members.operations.members import MemberLine
+from linewright.interfaces.cli.dispatch import result_text
+from linewright.worlds.demo.operations import Demo, Sight
 from linewright.worlds.life import Day, Life, Moment
 from linewright.worlds.story import THIN, caption
 

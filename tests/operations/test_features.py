@@ -5,18 +5,18 @@ import pytest
 from paid import VIEW, write_factory
 from shown_pages import pages_of
 
+from linewright.capabilities.evidence.operations import show
+from linewright.capabilities.feature_views.operations.features import features
+from linewright.capabilities.feature_views.operations.logged_features import audit_features
+from linewright.capabilities.notifications.openlineage import lineage_message
 from linewright.errors import NotFound
 from linewright.features.facts import FeatureAudit, FeaturesAudited
-from linewright.interfaces.cli.render.dispatch import result_text
+from linewright.interfaces.cli.dispatch import result_text
 from linewright.line.factory import Factory
-from linewright.line.notify.openlineage import lineage_message
 from linewright.line.predict.batch import predict_file
 from linewright.line.record.view_status import AuditStatus
 from linewright.line.release.view_maintenance import note_audit
 from linewright.line.runs.execute import execute_inline
-from linewright.operations.care.logged_features import audit_features
-from linewright.operations.data.features import features
-from linewright.operations.models.evidence import show
 from linewright.serve.access.rights import ROLES, Identity, Scope
 
 pytestmark = pytest.mark.usefixtures("processes")

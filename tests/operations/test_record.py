@@ -17,14 +17,14 @@ from msgspec import structs
 from sklearn.datasets import load_breast_cancer
 
 from linewright import Factory
+from linewright.capabilities.overview.operations.status import _not_sure
 from linewright.errors import Conflict, Corrupt, NotFound, RequestError, Transient
-from linewright.interfaces.cli.render.dispatch import result_text
+from linewright.interfaces.cli.dispatch import result_text
 from linewright.line.loop.close_window import close_window
 from linewright.line.predict import batch as scoring
 from linewright.line.predict.example_request import curl
 from linewright.model.facts import Package, Registered
 from linewright.model.package.model import keep_package
-from linewright.operations.lines.status import _not_sure
 from linewright.release.facts import Refused
 from linewright.serve.listener import endpoint
 from linewright.serve.log.segments import read_log

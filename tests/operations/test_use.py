@@ -1,7 +1,7 @@
 """What is said of answers for a file."""
 
-from linewright.interfaces.cli.render.dispatch import result_text
-from linewright.operations.models.predict import Predicted
+from linewright.capabilities.predictions.operations.predict import Predicted
+from linewright.interfaces.cli.dispatch import result_text
 
 
 def told(**columns: float) -> list[str]:

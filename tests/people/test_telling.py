@@ -17,21 +17,21 @@ from contextlib import closing, contextmanager
 import pytest
 from receivers import KillableWebhook, mail_server, webhook
 
+from linewright.capabilities.care.backup import make_backup
+from linewright.capabilities.care.doctor import Needs, examine
+from linewright.capabilities.care.restore import restore_backup
+from linewright.capabilities.notifications import notify as notifying
+from linewright.capabilities.notifications.deliveries import deliveries, undelivered
+from linewright.capabilities.notifications.destinations import destinations
+from linewright.capabilities.notifications.notify import PATIENCE, Courier, Notifying
+from linewright.capabilities.notifications.send_now import send_now, try_out
+from linewright.capabilities.overview.operations.status import status
 from linewright.errors import NotFound, SpecError
-from linewright.interfaces.cli.render.dispatch import result_text
+from linewright.interfaces.cli.dispatch import result_text
 from linewright.line.factory import Factory
 from linewright.line.facts import Finished
 from linewright.line.file.factory_file import read_factory_file
 from linewright.line.file.read import parse_line
-from linewright.line.maintenance.backup import make_backup
-from linewright.line.maintenance.doctor import Needs, examine
-from linewright.line.maintenance.restore import restore_backup
-from linewright.line.notify import notify as notifying
-from linewright.line.notify.deliveries import deliveries, undelivered
-from linewright.line.notify.destinations import destinations
-from linewright.line.notify.notify import PATIENCE, Courier, Notifying
-from linewright.line.notify.send_now import send_now, try_out
-from linewright.operations.lines.status import status
 from linewright.people import send
 from linewright.people.messages import probe_message
 from linewright.people.outbox import Outbox
@@ -141,7 +141,7 @@ def test_a_receiver_killed_under_a_thousand_events_gets_each(factory, tmp_path):
 _SENDER = """
 import sys, time
 from linewright.line.factory import Factory
-from linewright.line.notify.notify import Notifying
+from linewright.capabilities.notifications.notify import Notifying
 Notifying(lambda: Factory.open(sys.argv[1]), every_s=0.02)
 time.sleep(600)
 """

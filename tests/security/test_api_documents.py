@@ -19,8 +19,8 @@ from linewright.interfaces.http.replies import SqliteReplies
 from linewright.line.factory import Factory
 from linewright.line.runs.execute import execute_inline
 from linewright.model.tasks import links
-from linewright.operations import OPERATIONS
-from linewright.operations.declaration.declare import load
+from linewright.operations.declare import load
+from linewright.operations.table import OPERATIONS
 from linewright.serve.access.accounts import Grant, Member
 from linewright.serve.access.authenticate import Authenticator
 from linewright.serve.access.change_accounts import change, new_token, with_member, with_token

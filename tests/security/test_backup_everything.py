@@ -11,17 +11,17 @@ from paid import LINE as ORDERS
 from paid_database import write_database_factory
 from templates import copied, made_once
 
+from linewright.capabilities.care.backup import make_backup
+from linewright.capabilities.care.restore import restore_backup
 from linewright.data.facts import SourceHistory
 from linewright.data.history.versions import read_versions
 from linewright.features.views.records import records_path
 from linewright.interfaces.cli.build import run as run_command
 from linewright.line.factory import Factory
-from linewright.line.maintenance.backup import make_backup
-from linewright.line.maintenance.restore import restore_backup
 from linewright.line.record.data.source_histories import history_store
 from linewright.line.release.view_maintenance import views_served
 from linewright.line.runs.execute import execute_inline
-from linewright.operations import OPERATIONS
+from linewright.operations.table import OPERATIONS
 
 _OTHER = runpy.run_path(str(Path(__file__).with_name("test_forget_everywhere.py")))
 LINE, make = _OTHER["LINE"], _OTHER["make"]

@@ -13,19 +13,19 @@ from pathlib import Path
 import pytest
 from receivers import webhook
 
+from linewright.capabilities.audit.auditing import Auditing
+from linewright.capabilities.audit.key import make_key, open_key
+from linewright.capabilities.audit.operations import audit_entries, audit_export, audit_key, audit_verify
+from linewright.capabilities.audit.proof import Proof, prove
+from linewright.capabilities.audit.publish import publish, withheld
+from linewright.capabilities.audit.signed_note import Checkpoint, key_of, note_of, read_key, read_note
+from linewright.capabilities.care.operations.maintenance import doctor
+from linewright.capabilities.overview.operations.status import status
 from linewright.errors import Conflict, Corrupt, Denied, NotFound, RequestError, SpecError
-from linewright.line.audit.auditing import Auditing
-from linewright.line.audit.key import make_key, open_key
-from linewright.line.audit.proof import Proof, prove
-from linewright.line.audit.publish import publish, withheld
-from linewright.line.audit.signed_note import Checkpoint, key_of, note_of, read_key, read_note
 from linewright.line.factory import Factory
 from linewright.line.file.factory_file import read_factory_file
-from linewright.operations import OPERATIONS
-from linewright.operations.care.audit import audit_entries, audit_export, audit_key, audit_verify
-from linewright.operations.care.maintenance import doctor
-from linewright.operations.declaration.declare import load
-from linewright.operations.lines.status import status
+from linewright.operations.declare import load
+from linewright.operations.table import OPERATIONS
 from linewright.people.facts import MemberChanged
 from linewright.plugins.ed25519 import Key, is_signed, new_key
 from linewright.store.clock import later, now_utc

@@ -9,16 +9,16 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from linewright.capabilities.care.doctor import Needs, examine
+from linewright.capabilities.drafts.write import new_line
+from linewright.capabilities.overview.operations.status import status
+from linewright.capabilities.serving.worker import Tending, tend_inline
 from linewright.data.profile.roles import GivenRoles
-from linewright.interfaces.cli.render.dispatch import result_text
+from linewright.interfaces.cli.dispatch import result_text
 from linewright.line.factory import Factory
-from linewright.line.loop.worker import Tending, tend_inline
-from linewright.line.maintenance.doctor import Needs, examine
-from linewright.line.new.write import new_line
 from linewright.line.predict.batch import predict_file
 from linewright.line.record.monitoring.alerts import open_alerts
 from linewright.line.runs.execute import execute_inline
-from linewright.operations.lines.status import status
 from linewright.watch.facts import Alerted, Watched
 
 LINE = "leavers"

@@ -5,14 +5,14 @@ import html
 from collections.abc import Iterator
 
 import pytest
+from console_pages import PAGES
 from served import PASSWORD, SITE, Browser, Served
 
+from linewright.capabilities.members.operations.console import console, console_link
+from linewright.capabilities.members.operations.members import member_remove
+from linewright.capabilities.members.operations.tokens import token_create
 from linewright.errors import Denied
-from linewright.interfaces.console.table import PAGES
 from linewright.line.factory import Factory
-from linewright.operations.people.console import console, console_link
-from linewright.operations.people.members import member_remove
-from linewright.operations.people.tokens import token_create
 from linewright.people.facts import Commented
 from linewright.serve.access.authenticate import local_identity
 

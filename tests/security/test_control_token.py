@@ -12,15 +12,15 @@ import httpx
 import pytest
 from control import Up, bearer, factory_up
 
+from linewright.capabilities.care.backup import make_backup
+from linewright.capabilities.care.doctor import Needs, examine
+from linewright.capabilities.care.restore import restore_backup
 from linewright.errors import Denied, Unauthenticated
 from linewright.interfaces.http.app import control_app
 from linewright.interfaces.http.expensive import Expensive
 from linewright.interfaces.http.open_routes import OPEN_ROUTES
 from linewright.line.factory import Factory
-from linewright.line.maintenance.backup import make_backup
-from linewright.line.maintenance.doctor import Needs, examine
-from linewright.line.maintenance.restore import restore_backup
-from linewright.operations import OPERATIONS
+from linewright.operations.table import OPERATIONS
 from linewright.serve.access.authenticate import Authenticator
 from linewright.serve.access.control_token import control_token, read_token
 

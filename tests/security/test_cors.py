@@ -14,12 +14,12 @@ from typing import Any
 import httpx
 import pytest
 
+from linewright.capabilities.members.operations.tokens import token_create
 from linewright.errors import SpecError
 from linewright.interfaces.http.app import bound, control_app, serve_control
 from linewright.line.factory import Factory
 from linewright.line.file.factory_file import read_factory_file
-from linewright.operations import OPERATIONS
-from linewright.operations.people.tokens import token_create
+from linewright.operations.table import OPERATIONS
 from linewright.serve.access.accounts import Grant, Member
 from linewright.serve.access.authenticate import Authenticator
 from linewright.serve.access.change_accounts import change, with_member

@@ -9,9 +9,9 @@ import httpx
 import pytest
 from control import Up, bearer, factory_up, memory_kib
 
+from linewright.capabilities.drafts.write import new_line
 from linewright.data.profile.roles import GivenRoles
 from linewright.line.factory import Factory
-from linewright.line.new.write import new_line
 
 METHODS = ("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE")
 CLIENT = httpx.Client(timeout=30)

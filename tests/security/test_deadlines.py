@@ -10,8 +10,8 @@ from linewright.interfaces.http import expensive
 from linewright.interfaces.http.app import control_app
 from linewright.interfaces.http.expensive import DEADLINE_S, LONG_S, Expensive
 from linewright.line.factory import Factory
-from linewright.operations import OPERATIONS
-from linewright.operations.declaration.declare import load
+from linewright.operations.declare import load
+from linewright.operations.table import OPERATIONS
 from linewright.serve.access.authenticate import Authenticator
 from linewright.serve.access.rights import owner
 

@@ -11,6 +11,7 @@ import polars as pl
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from linewright.capabilities.drafts.write import new_line
 from linewright.data.contract.sql_checks import answers
 from linewright.data.profile.roles import GivenRoles
 from linewright.data.read.source import read_source
@@ -20,7 +21,6 @@ from linewright.engine.machine import resident
 from linewright.errors import RequestError, SpecError
 from linewright.line.check.report import check_line
 from linewright.line.factory import Factory
-from linewright.line.new.write import new_line
 from linewright.model.imported.onnx_file import look_at
 from linewright.model.imported.sandbox import tried
 

@@ -19,6 +19,8 @@ import pytest
 import uvicorn
 from control import memory_kib, processes
 
+from linewright.capabilities.care.doctor import Needs, examine
+from linewright.capabilities.drafts.write import new_line
 from linewright.data.profile.roles import GivenRoles
 from linewright.errors import LinewrightError, RequestError, Terminal, Transient
 from linewright.interfaces.http import expensive
@@ -26,11 +28,9 @@ from linewright.interfaces.http.app import control_app
 from linewright.interfaces.http.expensive import Expensive
 from linewright.interfaces.http.replies import SqliteReplies
 from linewright.interfaces.python.factory import Factory
-from linewright.line.maintenance.doctor import Needs, examine
-from linewright.line.new.write import new_line
 from linewright.line.runs.execute import execute_inline
-from linewright.operations import OPERATIONS
-from linewright.operations.declaration.declare import load, to_json
+from linewright.operations.declare import load, to_json
+from linewright.operations.table import OPERATIONS
 from linewright.serve.access.authenticate import Authenticator
 from linewright.serve.access.rights import ROLES, Identity, Scope, owner
 

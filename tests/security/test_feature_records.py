@@ -6,10 +6,10 @@ from contextlib import suppress
 import pytest
 from paid_records import CUSTOMERS, copied_factory, records_of
 
+from linewright.capabilities.care.verify import verify_factory
 from linewright.errors import Corrupt
 from linewright.features.views.records import Records
 from linewright.line.factory import Factory
-from linewright.line.maintenance.verify import verify_factory
 
 
 @pytest.fixture

@@ -20,17 +20,22 @@ import pyarrow as pa
 import pytest
 from templates import copied, made_once
 
+from linewright.capabilities.annotation.operations import annotate_answer, annotate_next, annotate_queue
+from linewright.capabilities.care.backup import make_backup
+from linewright.capabilities.care.find_text import TextSearch
+from linewright.capabilities.care.forget import forget
+from linewright.capabilities.care.verify import verify_factory
+from linewright.capabilities.inbox.operations.comments import comment
+from linewright.capabilities.inbox.operations.views import save_view
+from linewright.capabilities.members.operations.members import member_add
+from linewright.capabilities.schedules.run_tasks import do_task
 from linewright.data.dataset.blobs import blobs_of, instead_of
 from linewright.features.views.records import records_path
-from linewright.interfaces.cli.render.dispatch import result_text
+from linewright.interfaces.cli.dispatch import result_text
 from linewright.interfaces.http.replies import Reply, SqliteReplies
 from linewright.line.factory import Factory
 from linewright.line.facts import Accepted
 from linewright.line.holdings.references import needs_of
-from linewright.line.maintenance.backup import make_backup
-from linewright.line.maintenance.find_text import TextSearch
-from linewright.line.maintenance.forget import forget
-from linewright.line.maintenance.verify import verify_factory
 from linewright.line.predict.batch import predict_file
 from linewright.line.predict.example_row import row_to_send, unforgotten_places
 from linewright.line.record.archive_log import seal_next
@@ -38,13 +43,8 @@ from linewright.line.record.checkpoint import checkpoint_all
 from linewright.line.release.view_maintenance import views_served
 from linewright.line.runs.execute import execute_inline
 from linewright.line.runs.run_log import LogLine
-from linewright.line.scheduled.run_tasks import do_task
 from linewright.model.facts import Package
 from linewright.model.package.model import read_golden
-from linewright.operations.annotate import annotate_answer, annotate_next, annotate_queue
-from linewright.operations.people.comments import comment
-from linewright.operations.people.members import member_add
-from linewright.operations.people.views import save_view
 from linewright.people.facts import Commented
 from linewright.serve.access.rights import ROLES, Identity, Scope
 from linewright.serve.log.segments import read_log

@@ -6,9 +6,9 @@ import pytest
 from databases import at_postgres, share_features
 from every_state import HER, LATER, LINE, SOURCE, make_every_state, send, sent_rows
 
+from linewright.capabilities.care.forget import forget
+from linewright.capabilities.care.verify import verify_factory
 from linewright.line.factory import Factory
-from linewright.line.maintenance.forget import forget
-from linewright.line.maintenance.verify import verify_factory
 from linewright.store.pushed_rows import Columns, PushedRows
 
 

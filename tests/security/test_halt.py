@@ -27,11 +27,11 @@ from disks import small_disk
 from ports import free_port
 
 from linewright import Factory
+from linewright.capabilities.serving.worker import UNKNOWN_AFTER_S, Tending
 from linewright.engine.inline import InlineEngine
 from linewright.interfaces.http.app import bound, control_app, serve_control
 from linewright.interfaces.http.replies import SqliteReplies
-from linewright.line.loop.worker import UNKNOWN_AFTER_S, Tending
-from linewright.operations import OPERATIONS
+from linewright.operations.table import OPERATIONS
 from linewright.release.endpoint_settings import configure
 from linewright.release.facts import Halted
 from linewright.release.halt_file import Note, leave, stop
@@ -393,7 +393,7 @@ def worker_of(parent: int) -> int:
     return next(
         int(one)
         for one in children
-        if b"linewright.interfaces.http" in Path(f"/proc/{one}/cmdline").read_bytes()
+        if b"linewright.capabilities.serving.control_plane" in Path(f"/proc/{one}/cmdline").read_bytes()
     )
 
 

@@ -10,7 +10,7 @@ from linewright.errors import SpecError
 from linewright.interfaces.python.factory import Factory
 from linewright.line.file.mistakes import MOST
 from linewright.line.file.read import read_line
-from linewright.operations.declaration.declare import to_json
+from linewright.operations.declare import to_json
 
 HEAD = "line: x\nsources: {a: {file: a.csv}}\nlabel: {column: y}\n"
 MISTAKES = {

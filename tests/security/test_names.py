@@ -7,12 +7,12 @@ import msgspec
 import pytest
 from small import LINE, make_factory
 
+from linewright.capabilities.care.backup import make_backup
+from linewright.capabilities.care.doctor import Needs, examine
+from linewright.capabilities.care.verify import verify_factory
 from linewright.errors import Corrupt, LinewrightError
-from linewright.interfaces.cli.render.dispatch import result_text
+from linewright.interfaces.cli.dispatch import result_text
 from linewright.line.factory import Factory
-from linewright.line.maintenance.backup import make_backup
-from linewright.line.maintenance.doctor import Needs, examine
-from linewright.line.maintenance.verify import verify_factory
 from linewright.line.predict.example_request import curl
 from linewright.release.facts import Serving
 from linewright.release.promotion import is_projected, project

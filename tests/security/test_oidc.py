@@ -23,6 +23,8 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from msgspec.structs import replace
 from provider import CLIENT, KEYS, OTHER, SECRET, Provider, provider, signed
 
+from linewright.capabilities.members.operations.login import login
+from linewright.capabilities.members.operations.members import member_add, member_remove, member_role
 from linewright.errors import Conflict, LinewrightError, RequestError, SpecError, Terminal, Transient
 from linewright.interfaces.cli.login import main as login_program
 from linewright.interfaces.cli.saved_sessions import token_for
@@ -30,9 +32,7 @@ from linewright.interfaces.http.app import bound, control_app, serve_control
 from linewright.interfaces.http.provider_sign_in import open_provider
 from linewright.line.factory import Factory
 from linewright.line.file.factory_file import read_factory_file
-from linewright.operations import OPERATIONS
-from linewright.operations.people.login import login
-from linewright.operations.people.members import member_add, member_remove, member_role
+from linewright.operations.table import OPERATIONS
 from linewright.people.facts import MemberChanged, SignedIn, SignInRefused
 from linewright.people.spec import Role
 from linewright.plugins import oidc

@@ -12,7 +12,7 @@ from linewright.engine.protocol import NotEnded
 from linewright.errors import Terminal, panics_explained
 from linewright.interfaces.cli.build import run
 from linewright.interfaces.http.app import control_app
-from linewright.operations.declaration.declare import Entry, operation
+from linewright.operations.declare import Entry, operation
 from linewright.serve.access.authenticate import Authenticator
 
 TOKEN = "lw_00000000_" + "a" * 43

@@ -16,7 +16,7 @@ from ports import free_port
 from linewright.interfaces.http.app import control_app
 from linewright.interfaces.python.factory import Factory
 from linewright.line.runs.execute import execute_inline
-from linewright.operations import OPERATIONS
+from linewright.operations.table import OPERATIONS
 from linewright.serve.access.authenticate import Authenticator
 
 TOKEN = "lw_00000000_" + "a" * 43

@@ -9,30 +9,32 @@ from typing import Any
 import msgspec
 import pytest
 from approvals import by
+from console_pages import PAGES
 from shown_pages import pages_of
 from templates import copied, made_once
 from watched_days import watch_days
 
+from linewright.capabilities.annotation.operations import annotate_next, annotate_queue
+from linewright.capabilities.lines.proposed_text import read_proposed
+from linewright.capabilities.members.operations.members import member_add
+from linewright.capabilities.notifications.destinations import destinations
+from linewright.capabilities.proposals.line_file import propose_file
+from linewright.capabilities.value.update import keep_account
 from linewright.errors import ContractBreach, Denied, LinewrightError, SpecError
 from linewright.interfaces.cli.show import render
 from linewright.interfaces.console import routes as console
-from linewright.interfaces.console.table import PAGES, routes
-from linewright.line.approvals.line_file import propose_file, read_proposed
+from linewright.interfaces.console.table import routes
 from linewright.line.factory import Factory
 from linewright.line.facts import Accepted
 from linewright.line.file.edit import without_values
 from linewright.line.file.read import parse_line
-from linewright.line.notify.destinations import destinations
 from linewright.line.personal import MASK, HiddenColumns, file_without_personal, without_personal
 from linewright.line.predict.batch import predict_file
 from linewright.line.predict.example_request import curl
 from linewright.line.predict.label_file import hand_in
 from linewright.line.runs.execute import execute_inline
-from linewright.line.value.update import keep_account
-from linewright.operations import OPERATIONS
-from linewright.operations.annotate import annotate_next, annotate_queue
-from linewright.operations.declaration.declare import load, to_json
-from linewright.operations.people.members import member_add
+from linewright.operations.declare import load, to_json
+from linewright.operations.table import OPERATIONS
 from linewright.serve.access.rights import PERMISSIONS, ROLES, TOKEN_KINDS, Identity, Scope
 
 pytestmark = pytest.mark.usefixtures("processes")

@@ -15,6 +15,10 @@ from pathlib import Path
 import pytest
 from control import factory_up
 
+from linewright.capabilities.care.operations.maintenance import verify
+from linewright.capabilities.evidence.operations import show
+from linewright.capabilities.overview.operations.history import runs
+from linewright.capabilities.runs.operations import cancel
 from linewright.engine.durable import EngineClient
 from linewright.engine.fair_share import Turns
 from linewright.engine.lock import ProcessLock
@@ -25,10 +29,6 @@ from linewright.line.runs import attempts
 from linewright.line.runs.execute import execute, open_executor
 from linewright.line.runs.plan import make_plan
 from linewright.line.runs.record import WORKFLOW, prepare
-from linewright.operations.care.maintenance import verify
-from linewright.operations.lines.history import runs
-from linewright.operations.lines.run import cancel
-from linewright.operations.models.evidence import show
 from linewright.serve.listener import Announced, Announcement
 
 pytestmark = pytest.mark.usefixtures("forked")

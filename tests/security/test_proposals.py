@@ -23,27 +23,27 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from linewright.capabilities.care.operations.maintenance import forget
+from linewright.capabilities.drafts.operations import new
+from linewright.capabilities.members.operations.members import member_add, member_remove, member_role
+from linewright.capabilities.members.operations.tokens import token_create
+from linewright.capabilities.overview.operations.status import status
+from linewright.capabilities.proposals import line_file
+from linewright.capabilities.proposals.operations.proposals import approve, decline, proposals
+from linewright.capabilities.proposals.operations.propose import propose
+from linewright.capabilities.proposals.vote import approve as vote_for
+from linewright.capabilities.releases.operations.promote import promote, rollback
 from linewright.data.finding_text import evidence_in_words
 from linewright.errors import Conflict, Denied, LinewrightError, NotFound, RequestError, SpecError
 from linewright.interfaces.cli.show import render
 from linewright.interfaces.http.app import control_app
-from linewright.line.approvals import line_file
-from linewright.line.approvals.vote import approve as vote_for
 from linewright.line.check.plan_checks import check_plan
 from linewright.line.factory import Factory
 from linewright.line.facts import Accepted, Forgotten
 from linewright.line.proposals.pending_subject import keep_subject
 from linewright.line.runs.execute import execute
 from linewright.model.facts import Certificate
-from linewright.operations import OPERATIONS
-from linewright.operations.care.maintenance import forget
-from linewright.operations.changes.promote import promote, rollback
-from linewright.operations.changes.proposals import approve, decline, proposals
-from linewright.operations.changes.propose import propose
-from linewright.operations.lines.new import new
-from linewright.operations.lines.status import status
-from linewright.operations.people.members import member_add, member_remove, member_role
-from linewright.operations.people.tokens import token_create
+from linewright.operations.table import OPERATIONS
 from linewright.people.facts import Applied, ChangeProposed, Voted
 from linewright.people.proposals import standing_of
 from linewright.release.facts import Deployed, Promoted, Refused
@@ -551,7 +551,7 @@ def test_who_is_killed_after_the_file_was_written_has_carried_it_out(factory, mo
         line_file.write_whole(factory.path_of(LINE), text.encode())
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("linewright.line.approvals.apply.replace_file", killed)
+    monkeypatch.setattr("linewright.capabilities.proposals.apply.replace_file", killed)
     with by(factory, "bob") as bob, pytest.raises(KeyboardInterrupt):
         approve(bob, one)
     with by(factory, "bob") as bob:

@@ -15,17 +15,17 @@ import httpx
 import polars as pl
 import pytest
 
+from linewright.capabilities.care.doctor import Needs, examine
+from linewright.capabilities.drafts.write import new_line
+from linewright.capabilities.overview.operations.status import status
+from linewright.capabilities.serving.worker import Tending
 from linewright.data.profile.roles import GivenRoles
-from linewright.interfaces.cli.render.dispatch import result_text
+from linewright.interfaces.cli.dispatch import result_text
 from linewright.line.factory import Factory
-from linewright.line.loop.worker import Tending
-from linewright.line.maintenance.doctor import Needs, examine
-from linewright.line.new.write import new_line
 from linewright.line.predict.batch import predict_file
 from linewright.line.record.archive_log import seal_next
 from linewright.line.record.monitoring.disk_space import forecast
 from linewright.line.runs.execute import execute_inline
-from linewright.operations.lines.status import status
 from linewright.serve.http.gates import Gates, LogUse
 from linewright.serve.http.request import Refusal
 from linewright.serve.limits import AllLimits, Limits

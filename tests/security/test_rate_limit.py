@@ -10,7 +10,7 @@ from linewright.errors import TooMany
 from linewright.interfaces.http.app import control_app
 from linewright.interfaces.http.guard import Guard
 from linewright.interfaces.http.rate_limit import BURST_S, MOST_CLIENTS, RateLimit
-from linewright.operations import OPERATIONS
+from linewright.operations.table import OPERATIONS
 from linewright.serve.access.accounts import Grant
 from linewright.serve.access.authenticate import Authenticator
 from linewright.serve.access.change_accounts import change, new_token, with_token

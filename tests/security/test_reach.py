@@ -18,7 +18,7 @@ import trustme
 
 from linewright.errors import Denied, RequestError
 from linewright.interfaces.http.app import bound, control_app, serve_control
-from linewright.operations import OPERATIONS
+from linewright.operations.table import OPERATIONS
 from linewright.serve.access.authenticate import Authenticator
 from linewright.serve.certificate import Certificate
 from linewright.serve.http import connections

@@ -17,12 +17,12 @@ import trustme
 from pages import blocks, examples, is_printed, write_customers
 from ports import free_port
 
+from linewright.capabilities.members.operations.invitations import member_invite
+from linewright.capabilities.members.operations.members import member_add
 from linewright.client import Client
 from linewright.errors import RequestError
 from linewright.line.factory import Factory
-from linewright.operations import OPERATIONS
-from linewright.operations.people.invitations import member_invite
-from linewright.operations.people.members import member_add
+from linewright.operations.table import OPERATIONS
 
 README = (Path(__file__).parents[2] / "README.md").read_text()
 LOCAL = {

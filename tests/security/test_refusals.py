@@ -12,13 +12,13 @@ from pathlib import Path
 import httpx
 import pytest
 
+from linewright.capabilities.audit.refusals import record_refused
 from linewright.errors import Denied, RequestError, Transient, Unauthenticated
 from linewright.interfaces.cli.build import run
 from linewright.interfaces.http.app import control_app
-from linewright.line.audit.refusals import record_refused
 from linewright.line.factory import Factory
 from linewright.line.record.monitoring.factory_metrics import FactoryMetrics
-from linewright.operations import OPERATIONS
+from linewright.operations.table import OPERATIONS
 from linewright.people.facts import AccessRefused
 from linewright.serve.access.accounts import Grant
 from linewright.serve.access.authenticate import Authenticator

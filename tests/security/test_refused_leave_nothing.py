@@ -18,12 +18,12 @@ import pytest
 from templates import copied
 
 import linewright.interfaces.cli.build as command_line
+from linewright.capabilities.annotation.operations import annotate_import
 from linewright.interfaces.cli import _open_factory
 from linewright.line.factory import Factory
-from linewright.operations import OPERATIONS
-from linewright.operations.annotate import annotate_import
-from linewright.operations.declaration.declare import Operation, load
-from linewright.operations.declaration.parameter import Parameter
+from linewright.operations.declare import Operation, load
+from linewright.operations.parameter import Parameter
+from linewright.operations.table import OPERATIONS
 from linewright.serve.access.accounts import Grant
 from linewright.serve.access.change_accounts import change, new_token, with_token
 

@@ -21,13 +21,13 @@ import commands
 import pytest
 import trustme
 
+from linewright.capabilities.audit.signed_note import Checkpoint, key_of, note_of
+from linewright.capabilities.members.operations.members import member_add
+from linewright.capabilities.members.operations.tokens import token_create
 from linewright.interfaces.http.app import bound, control_app, serve_control
 from linewright.interfaces.http.expensive import Expensive
-from linewright.line.audit.signed_note import Checkpoint, key_of, note_of
 from linewright.line.factory import Factory
-from linewright.operations import OPERATIONS
-from linewright.operations.people.members import member_add
-from linewright.operations.people.tokens import token_create
+from linewright.operations.table import OPERATIONS
 from linewright.people.facts import MemberChanged
 from linewright.plugins.ed25519 import Key, new_key
 from linewright.serve.access.authenticate import Authenticator

@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 from small import make_factory
 
+from linewright.capabilities.care.backup import make_backup
+from linewright.capabilities.care.restore import restore_backup
+from linewright.capabilities.care.verify import verify_factory
 from linewright.errors import Conflict, Corrupt, LinewrightError, RequestError
 from linewright.line.factory import Factory
-from linewright.line.maintenance.backup import make_backup
-from linewright.line.maintenance.restore import restore_backup
-from linewright.line.maintenance.verify import verify_factory
 
 METADATA = "factory/.linewright/metadata.sqlite"
 FEEDBACK = "factory/.linewright/feedback/claims.sqlite"

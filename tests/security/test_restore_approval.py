@@ -21,21 +21,21 @@ import pytest
 from approvals import by
 from templates import copied, made_once
 
+from linewright.capabilities.audit.operations import audit_entries
+from linewright.capabilities.care.operations.maintenance import backup
+from linewright.capabilities.care.operations.restore import propose_restore, restore, use_approval
+from linewright.capabilities.care.verify import verify_factory
+from linewright.capabilities.members.operations.members import member_add, member_role
+from linewright.capabilities.members.operations.tokens import token_create
+from linewright.capabilities.overview.operations.status import status
+from linewright.capabilities.proposals.operations.proposals import approve, decline, proposals
+from linewright.capabilities.proposals.vote import approve as vote_for
 from linewright.errors import Conflict, Denied, LinewrightError, NotFound, RequestError
 from linewright.interfaces.cli.elsewhere import ask_elsewhere
 from linewright.interfaces.cli.show import render
 from linewright.interfaces.http.app import bound, control_app, serve_control
-from linewright.line.approvals.vote import approve as vote_for
 from linewright.line.factory import Factory
-from linewright.line.maintenance.verify import verify_factory
-from linewright.operations import OPERATIONS
-from linewright.operations.care.audit import audit_entries
-from linewright.operations.care.maintenance import backup
-from linewright.operations.care.restore import propose_restore, restore, use_approval
-from linewright.operations.changes.proposals import approve, decline, proposals
-from linewright.operations.lines.status import status
-from linewright.operations.people.members import member_add, member_role
-from linewright.operations.people.tokens import token_create
+from linewright.operations.table import OPERATIONS
 from linewright.people.facts import Applied, BackupRestored, Voted
 from linewright.serve.access.authenticate import Authenticator
 from linewright.serve.access.rights import Identity
@@ -218,7 +218,7 @@ def test_a_kill_at_the_last_moment_leaves_no_factory_without_approval(factory, n
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("linewright.line.maintenance.restore._move_out", killed)
+        patch.setattr("linewright.capabilities.care.restore._move_out", killed)
         with pytest.raises(KeyboardInterrupt):
             restore(new, file, approval=one, of=of)
     assert 1 == len(factory.metadata.events(Applied))

@@ -20,8 +20,8 @@ from linewright.interfaces.http.app import ControlApp, control_app
 from linewright.interfaces.http.expensive import Expensive
 from linewright.interfaces.http.open_routes import OPEN_ROUTES
 from linewright.line.factory import Factory
-from linewright.operations import OPERATIONS
-from linewright.operations.declaration.declare import Operation, load, operation, to_json
+from linewright.operations.declare import Operation, load, operation, to_json
+from linewright.operations.table import OPERATIONS
 from linewright.serve.access.accounts import Grant
 from linewright.serve.access.authenticate import Authenticator
 from linewright.serve.access.change_accounts import change, new_token, with_token

@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
+from linewright.capabilities.datasets.operations import datasets
+from linewright.capabilities.evidence.operations import replay, show, why
+from linewright.capabilities.runs.operations import cancel
 from linewright.errors import Denied, LinewrightError, NotFound
 from linewright.line.factory import Factory
 from linewright.line.facts import Accepted, Declared
-from linewright.operations.data.datasets import datasets
-from linewright.operations.lines.run import cancel
-from linewright.operations.models.evidence import replay, show, why
 from linewright.serve.access.rights import ROLES, Identity, Scope
 from linewright.store.clock import uuid7
 

@@ -18,8 +18,8 @@ from control import memory_kib
 from planes import LIVE, PLANES, PREDICT, ROW, answer_on, ask_on, request, running
 
 from linewright.interfaces.http.expensive import Places
-from linewright.operations import OPERATIONS
-from linewright.operations.declaration.declare import load
+from linewright.operations.declare import load
+from linewright.operations.table import OPERATIONS
 from linewright.serve.access.shares import Turns
 from linewright.serve.http.connections import Connections, Room
 
@@ -29,7 +29,7 @@ from pathlib import Path
 from linewright.interfaces.http.app import bound, control_app, serve_control
 from linewright.interfaces.http.expensive import Expensive
 from linewright.line.factory import Factory
-from linewright.operations import OPERATIONS
+from linewright.operations.table import OPERATIONS
 from linewright.serve.access.authenticate import Authenticator
 from linewright.serve.access.rights import ROLES, Identity, Scope
 

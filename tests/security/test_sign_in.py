@@ -20,16 +20,21 @@ import pytest
 from control import Up, factory_up
 from served import HASH, PASSWORD, SITE, START, Served, sign_in
 
+from linewright.capabilities.audit.verify_chain import verify_chain
+from linewright.capabilities.care.operations.maintenance import backup
+from linewright.capabilities.care.operations.restore import restore
+from linewright.capabilities.members.operations.invitations import member_invite
+from linewright.capabilities.members.operations.members import (
+    member_add,
+    member_list,
+    member_remove,
+    member_role,
+)
+from linewright.capabilities.members.operations.tokens import token_create
 from linewright.errors import Corrupt, Denied, LinewrightError, NotFound, RequestError, TooMany
 from linewright.interfaces.cli.login import log_in
 from linewright.interfaces.cli.saved_sessions import Login, forget, keep, origin_of, token_for
 from linewright.line.factory import Factory
-from linewright.line.maintenance.verify_chain import verify_chain
-from linewright.operations.care.maintenance import backup
-from linewright.operations.care.restore import restore
-from linewright.operations.people.invitations import member_invite
-from linewright.operations.people.members import member_add, member_list, member_remove, member_role
-from linewright.operations.people.tokens import token_create
 from linewright.people.facts import MemberInvited, PasswordChosen, SignedIn, SignInRefused
 from linewright.serve.access.accounts import Accounts, Invitation, Member, Session, read_accounts, sha256
 from linewright.serve.access.authenticate import Authenticator

@@ -5,9 +5,9 @@ import threading
 
 import pytest
 
+from linewright.capabilities.lines.operations.check import check
 from linewright.errors import LinewrightError, RequestError
 from linewright.line.factory import Factory
-from linewright.operations.lines.check import check
 from linewright.people.send import Post, Undelivered
 from linewright.serve.reach import Reach
 

@@ -18,17 +18,17 @@ from typing import Any
 import httpx
 import pytest
 
+from linewright.capabilities.care.operations.maintenance import backup
+from linewright.capabilities.members.operations.members import member_add, member_list, member_role
+from linewright.capabilities.members.operations.tokens import token_create, token_list
+from linewright.capabilities.serving.tagging import Tagging
 from linewright.errors import Denied, RequestError
 from linewright.interfaces.cli.build import run
 from linewright.interfaces.http.app import bound, control_app, serve_control
 from linewright.line.factory import Factory
 from linewright.line.file.line_tags import keep_tags
-from linewright.line.loop.tagging import Tagging
 from linewright.line.proposals.rules import approvers_of
-from linewright.operations import OPERATIONS
-from linewright.operations.care.maintenance import backup
-from linewright.operations.people.members import member_add, member_list, member_role
-from linewright.operations.people.tokens import token_create, token_list
+from linewright.operations.table import OPERATIONS
 from linewright.people.facts import MemberChanged, TokenChanged
 from linewright.serve.access import line_tags
 from linewright.serve.access.authenticate import Authenticator

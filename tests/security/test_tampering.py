@@ -18,21 +18,21 @@ import pytest
 from ports import free_port
 from small import LINE, make_factory
 
+from linewright.capabilities.audit.verify_chain import verify_chain
+from linewright.capabilities.care.backup import make_backup
+from linewright.capabilities.care.restore import restore_backup
+from linewright.capabilities.care.verify import verify_factory
 from linewright.errors import Corrupt
 from linewright.interfaces.cli import _open_factory
 from linewright.interfaces.cli.build import run
-from linewright.interfaces.cli.render.dispatch import result_text
+from linewright.interfaces.cli.dispatch import result_text
 from linewright.line.factory import Factory
-from linewright.line.maintenance.backup import make_backup
-from linewright.line.maintenance.restore import restore_backup
-from linewright.line.maintenance.verify import verify_factory
-from linewright.line.maintenance.verify_chain import verify_chain
 from linewright.line.predict.batch import predict_file
 from linewright.line.predict.label_file import hand_in
 from linewright.line.problem import problem_in_words
 from linewright.line.record.checkpoint import checkpoint, checkpoint_all
 from linewright.line.runs.execute import execute
-from linewright.operations import OPERATIONS
+from linewright.operations.table import OPERATIONS
 from linewright.release.promotion import halt, project
 from linewright.serve.facts import Checkpointed
 from linewright.serve.feedback.changes import chain_up

@@ -16,6 +16,11 @@ import msgspec
 import pytest
 from every_state import HER, LATER, LINE, OTHER, SOURCE, make_every_state, send, sent_rows, somebody
 
+from linewright.capabilities.annotation.operations import annotate_queue
+from linewright.capabilities.care.backup import make_backup
+from linewright.capabilities.care.forget import forget, resume
+from linewright.capabilities.care.restore import restore_backup
+from linewright.capabilities.care.verify import verify_factory
 from linewright.errors import Corrupt
 from linewright.features.facts import RecordsWritten, ViewFacts
 from linewright.features.views.records import Records, check_records, records_path, write_records
@@ -24,15 +29,10 @@ from linewright.line.facts import Forgotten
 from linewright.line.file.line_tags import keep_tags
 from linewright.line.file.view_file import read_view
 from linewright.line.holdings.chained import AnnotationFiles
-from linewright.line.maintenance.backup import make_backup
-from linewright.line.maintenance.forget import forget, resume
-from linewright.line.maintenance.restore import restore_backup
-from linewright.line.maintenance.verify import verify_factory
 from linewright.line.problem import problem_in_words
 from linewright.line.record.checkpoint import checkpoint, checkpoint_all
 from linewright.line.views.read_events import read_events
 from linewright.line.views.write_records import entity_texts, write_view
-from linewright.operations.annotate import annotate_queue
 from linewright.people.annotations import Annotations
 from linewright.serve.access.accounts import read_accounts, sha256
 from linewright.serve.facts import Checkpointed
@@ -378,7 +378,7 @@ KILLED_LETTING_IN = """
 import os, sys
 from pathlib import Path
 from linewright.line.factory import Factory
-from linewright.operations.people.tokens import token_create
+from linewright.capabilities.members.operations.tokens import token_create
 from linewright.people.facts import SignedIn, TokenChanged
 from linewright.serve.access.sign_in import begin_owner_session, owner_link
 from linewright.store.metadata.sql import SqlMetadata
@@ -572,7 +572,7 @@ def test_nothing_is_removed_from_what_was_tampered_with(root: Path, file: Callab
 KILLED = """
 import os, sys
 from pathlib import Path
-import linewright.line.maintenance.forget as module
+import linewright.capabilities.care.forget as module
 from linewright.line.factory import Factory
 from linewright.line.facts import Forgotten
 from linewright.store.metadata.sql import SqlMetadata

@@ -13,14 +13,19 @@ from typing import Any
 import commands
 import pytest
 
+from linewright.capabilities.audit.verify_chain import verify_chain
+from linewright.capabilities.care.operations.maintenance import backup
+from linewright.capabilities.care.operations.restore import restore
+from linewright.capabilities.members.operations.members import (
+    member_add,
+    member_list,
+    member_remove,
+    member_role,
+)
+from linewright.capabilities.members.operations.tokens import token_create, token_list, token_revoke
 from linewright.errors import BackendError, Conflict, Corrupt, Denied, NotFound, RequestError, Unauthenticated
 from linewright.line.factory import Factory
 from linewright.line.file.factory_file import read_factory_file
-from linewright.line.maintenance.verify_chain import verify_chain
-from linewright.operations.care.maintenance import backup
-from linewright.operations.care.restore import restore
-from linewright.operations.people.members import member_add, member_list, member_remove, member_role
-from linewright.operations.people.tokens import token_create, token_list, token_revoke
 from linewright.people.facts import MemberChanged, TokenChanged
 from linewright.serve.access.accounts import Grant, sha256
 from linewright.serve.access.authenticate import LOOK_S, Authenticator

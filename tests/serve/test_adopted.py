@@ -16,13 +16,13 @@ from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
+from linewright.capabilities.drafts.write import new_line
+from linewright.capabilities.evidence.card import card_facts
 from linewright.data.profile.roles import GivenRoles
-from linewright.interfaces.cli.render.dispatch import result_text
+from linewright.interfaces.cli.dispatch import result_text
 from linewright.line.factory import Factory
-from linewright.line.new.write import new_line
 from linewright.line.predict.batch import predict_file
 from linewright.line.record.registry import find_model
-from linewright.line.release.card import card_facts
 from linewright.line.runs.execute import execute_inline
 from linewright.line.runs.plan import make_plan
 from linewright.line.runs.plan_text import change_in_words

@@ -42,7 +42,9 @@ def test_an_endpoint_imports_nothing_of_the_training_side():
 def test_who_follows_a_run_imports_nothing_that_computes():
     """The run's own process pays for that; paid twice it is most of what a short run costs."""
     computes = ["polars", "pyarrow", "duckdb", "onnxruntime", "scipy", "sklearn", "lightgbm", "xgboost"]
-    of_a_run = "linewright.operations.lines.run, linewright.line.runs.execute, linewright.line.runs.attempts"
+    of_a_run = (
+        "linewright.capabilities.runs.operations, linewright.line.runs.execute, linewright.line.runs.attempts"
+    )
     code = f"import sys, {of_a_run}; print(sorted(set({computes!r}) & set(sys.modules)))"
     printed = printed_by(code)
 

@@ -10,19 +10,19 @@ import polars as pl
 import pytest
 import stores
 
+from linewright.capabilities.care.gc import collect
+from linewright.capabilities.care.verify import verify_factory
+from linewright.capabilities.evidence.replay import replay_prediction
+from linewright.capabilities.predictions.try_row import request_form, try_row
+from linewright.capabilities.sites.folder import ready_to_serve
+from linewright.capabilities.sites.operations import detach
 from linewright.errors import Corrupt, NotFound, RequestError, Transient
-from linewright.line.detached.folder import ready_to_serve
 from linewright.line.factory import Factory
-from linewright.line.maintenance.gc import collect
-from linewright.line.maintenance.verify import verify_factory
 from linewright.line.predict.batch import predict_file
-from linewright.line.predict.replay import replay_prediction
 from linewright.line.predict.rows_by_series import series_known
-from linewright.line.predict.try_row import request_form, try_row
 from linewright.line.record.registry import find_model
 from linewright.line.runs.execute import execute_inline
 from linewright.model.facts import Package
-from linewright.operations.models.detached import detach
 from linewright.serve.rows.lookup import known_series
 from linewright.serve.rows.lookup.known_series import KnownSeries
 from linewright.text.newest_values import NewestValues

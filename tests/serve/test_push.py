@@ -15,6 +15,8 @@ import polars as pl
 import pytest
 from databases import at_postgres, share_features
 
+from linewright.capabilities.care.backup import make_backup
+from linewright.capabilities.care.restore import restore_backup
 from linewright.client import Client
 from linewright.data.read.reader import fingerprint
 from linewright.data.read.source import read_source
@@ -22,8 +24,6 @@ from linewright.data.spec import PushSource
 from linewright.errors import RequestError
 from linewright.line.factory import Factory
 from linewright.line.holdings.chained import SentRows
-from linewright.line.maintenance.backup import make_backup
-from linewright.line.maintenance.restore import restore_backup
 from linewright.line.runs.execute import execute_inline
 from linewright.line.runs.plan import make_plan
 from linewright.serve.access.accounts import Grant

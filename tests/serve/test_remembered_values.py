@@ -14,18 +14,18 @@ import pytest
 import stores
 from msgspec.structs import replace
 
-from linewright.line.detached.folder import ready_to_serve
+from linewright.capabilities.care.gc import collect
+from linewright.capabilities.care.verify import verify_factory
+from linewright.capabilities.evidence.replay import replay_prediction
+from linewright.capabilities.serving.worker import Tending, tend_inline
+from linewright.capabilities.sites.folder import ready_to_serve
+from linewright.capabilities.sites.operations import detach
 from linewright.line.factory import Factory
-from linewright.line.loop.worker import Tending, tend_inline
-from linewright.line.maintenance.gc import collect
-from linewright.line.maintenance.verify import verify_factory
-from linewright.line.predict.replay import replay_prediction
 from linewright.line.predict.rows_by_series import series_known
 from linewright.line.record.registry import find_model
 from linewright.line.release import remembered_values
 from linewright.line.runs.execute import execute_inline
 from linewright.model.facts import Package
-from linewright.operations.models.detached import detach
 from linewright.release.facts import SeriesRead
 from linewright.serve.rows.lookup.known_series import newest_time
 from linewright.worlds.endpoint import endpoint

@@ -9,21 +9,21 @@ import polars as pl
 import pytest
 import stores
 
+from linewright.capabilities.evidence.operations import card
+from linewright.capabilities.evidence.rebuild.compare import rebuild
+from linewright.capabilities.evidence.replay import replay_prediction
+from linewright.capabilities.predictions.try_row import request_form, try_row
+from linewright.capabilities.serving.worker import tend_inline
 from linewright.client import Client
 from linewright.data.dataset.version import read_dataset
 from linewright.data.facts import Dataset
 from linewright.errors import RequestError, SpecError
 from linewright.line.factory import Factory
-from linewright.line.loop.worker import tend_inline
 from linewright.line.predict.batch import predict_file
-from linewright.line.predict.replay import replay_prediction
 from linewright.line.predict.rows_by_series import series_known
-from linewright.line.predict.try_row import request_form, try_row
-from linewright.line.rebuild.compare import rebuild
 from linewright.line.record.registry import find_model
 from linewright.line.runs.execute import execute_inline
 from linewright.model.facts import Package
-from linewright.operations.models.evidence import card
 from linewright.serve.rows.lookup.known_series import KnownSeries
 from linewright.serve.rows.lookup.series_sums import SumRow
 from linewright.text.lists import read_numbers

@@ -15,14 +15,14 @@ import pytest
 from databases import Server, at_postgres, share_features
 from ports import free_port
 
+from linewright.capabilities.care.backup import make_backup
+from linewright.capabilities.care.doctor import Needs, examine
 from linewright.errors import RequestError, SpecError, Transient
 from linewright.features.facts import Otherwise, ViewColumn, ViewFacts, ViewInput
 from linewright.features.views.records import RecordsHeader, records_path, write_records
 from linewright.features.views.windows import Values, events_of
 from linewright.line.factory import Factory
 from linewright.line.file.factory_file import parse_factory_file
-from linewright.line.maintenance.backup import make_backup
-from linewright.line.maintenance.doctor import Needs, examine
 from linewright.plugins import postgresql_features
 from linewright.plugins.postgresql_features import PostgresFeatures, lock_number
 from linewright.serve.rows.body.push_request import to_new_rows

@@ -11,21 +11,21 @@ from typing import Any
 import pytest
 from shown_pages import pages_of
 
-from linewright.interfaces.cli.render.models.predict import form_text
-from linewright.line.audit.feature_views import audit_views
+from linewright.capabilities.evidence.replay import replay_prediction
+from linewright.capabilities.predictions.render.predict import form_text
+from linewright.capabilities.predictions.try_row import request_form, try_row
+from linewright.capabilities.sources.operations.sources import sources
 from linewright.line.factory import Factory
 from linewright.line.predict.batch import predict_file
 from linewright.line.predict.example_request import curl
-from linewright.line.predict.replay import replay_prediction
-from linewright.line.predict.try_row import request_form, try_row
 from linewright.line.record.registry import find_model
 from linewright.line.release.view_maintenance import refresh_records
 from linewright.line.runs.execute import execute_inline
 from linewright.line.runs.plan import make_plan
 from linewright.line.runs.plan_text import plan_in_words
+from linewright.line.views.logged_features import audit_views
 from linewright.line.views.write_records import write_view
 from linewright.model.facts import Package
-from linewright.operations.data.sources import sources
 from linewright.serve.log.segments import read_log
 from linewright.store.clock import now_utc, text_of
 

@@ -19,6 +19,16 @@ from databases import at_postgres, share_features
 from msgspec import structs
 from shown_pages import pages_of
 
+from linewright.capabilities.audit.render import features_text
+from linewright.capabilities.evidence.operations import show
+from linewright.capabilities.evidence.render import shown_text
+from linewright.capabilities.evidence.replay import replay_prediction
+from linewright.capabilities.feature_views.operations.features import features
+from linewright.capabilities.feature_views.operations.logged_features import audit_features
+from linewright.capabilities.predictions.render.predict import form_text
+from linewright.capabilities.predictions.try_row import request_form, try_row
+from linewright.capabilities.serving.changed_lines import Changes
+from linewright.capabilities.serving.worker import Tending
 from linewright.data.facts import MASK
 from linewright.engine.inline import InlineEngine
 from linewright.errors import RequestError, SpecError
@@ -26,30 +36,20 @@ from linewright.features.facts import FeatureAudit, FeatureDifference, FeaturesA
 from linewright.features.spec import ViewSpec
 from linewright.features.views.records import Records, aggregates_of, records_path
 from linewright.features.views.windows import values_at
-from linewright.interfaces.cli.render.care.audit import features_text
-from linewright.interfaces.cli.render.models.evidence import shown_text
-from linewright.interfaces.cli.render.models.predict import form_text
-from linewright.line.audit.feature_views import audit_views
 from linewright.line.factory import Factory
 from linewright.line.file.view_file import parse_view, read_view
-from linewright.line.loop.worker import Tending
 from linewright.line.personal import HiddenColumns, without_personal
 from linewright.line.predict.example_request import curl
 from linewright.line.predict.example_row import row_to_send, values_of_tests
-from linewright.line.predict.replay import replay_prediction
-from linewright.line.predict.try_row import request_form, try_row
-from linewright.line.record.changed_lines import Changes
 from linewright.line.record.monitoring.alerts import open_alerts
 from linewright.line.record.registry import find_model
 from linewright.line.release.view_maintenance import SAMPLE, audit_served_features, refresh_records
 from linewright.line.runs.execute import execute_inline
+from linewright.line.views.logged_features import audit_views
 from linewright.line.views.read_events import read_events
 from linewright.line.views.write_records import write_due, write_view
 from linewright.model.facts import Package, Trained
 from linewright.model.package.model import read_golden
-from linewright.operations.care.logged_features import audit_features
-from linewright.operations.data.features import features
-from linewright.operations.models.evidence import show
 from linewright.serve.rows.body.push_request import to_new_rows
 from linewright.serve.rows.lookup.feature_lookup import ViewLookup
 from linewright.serve.rows.lookup.newer_rows import entity_of

@@ -9,9 +9,9 @@ import pytest
 import small
 from templates import copied, made_once
 
+from linewright.capabilities.members.operations.members import member_add, member_role
 from linewright.line.factory import Factory
 from linewright.line.runs.execute import execute_inline
-from linewright.operations.people.members import member_add, member_role
 from linewright.serve.access.accounts import read_accounts
 from linewright.serve.access.line_tags import UNTAGGED
 from linewright.serve.access.rights import Identity

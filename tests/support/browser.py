@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from control import Up
 
+from linewright.capabilities.members.operations.console import console_link
 from linewright.line.factory import Factory
-from linewright.operations.people.console import console_link
 from linewright.serve.access.sign_in import begin_session
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")

@@ -42,7 +42,7 @@ _MOST_STREAMS = 8
 _MOST_WORDS = 4096
 """Bytes of what is shown of a command where processes are listed."""
 _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
-_FOLLOWS_RUNS = {"linewright.interfaces.http", "linewright.testing.faults"}
+_FOLLOWS_RUNS = {"linewright.capabilities.serving.control_plane", "linewright.testing.faults"}
 """Modules that have runs carried out, beside the commands `run` and `up`."""
 _FIRST = (
     "alembic.command", "linewright.engine.durable", "linewright.interfaces.cli", "linewright.interfaces.http.app",
@@ -388,7 +388,7 @@ def _serve(address: str, *modules: str) -> None:
 def _import_commands() -> None:
     from linewright.line.steps import environment
     from linewright.line.steps.table import load_steps
-    from linewright.operations import OPERATIONS
+    from linewright.operations.table import OPERATIONS
 
     for module in (*_FIRST, *(entry.module for entry in OPERATIONS.values())):
         import_module(module)

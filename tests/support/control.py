@@ -47,7 +47,7 @@ class Up:
 
     def worker(self) -> int:
         """Return the id of the process of the control plane."""
-        found = processes(b"linewright.interfaces.http", str(self.root).encode())
+        found = processes(b"linewright.capabilities.serving.control_plane", str(self.root).encode())
         assert 1 == len(found), found
         return found[0]
 

@@ -6,21 +6,21 @@ from pathlib import Path
 import pytest
 from templates import copied, made_once
 
+from linewright.capabilities.annotation.operations import annotate_answer, annotate_next, annotate_queue
+from linewright.capabilities.care.forget import forget
+from linewright.capabilities.members.operations.members import member_add
+from linewright.capabilities.members.operations.tokens import token_create
+from linewright.capabilities.schedules.run_tasks import do_task
 from linewright.interfaces.http.replies import SqliteReplies
 from linewright.line.factory import Factory
 from linewright.line.file.line_tags import keep_tags
 from linewright.line.file.view_file import read_view
-from linewright.line.maintenance.forget import forget
 from linewright.line.predict.batch import predict_file
 from linewright.line.predict.label_file import hand_in
 from linewright.line.record.checkpoint import checkpoint_all
 from linewright.line.runs.execute import execute
-from linewright.line.scheduled.run_tasks import do_task
 from linewright.line.views.read_events import read_events
 from linewright.line.views.write_records import write_view
-from linewright.operations.annotate import annotate_answer, annotate_next, annotate_queue
-from linewright.operations.people.members import member_add
-from linewright.operations.people.tokens import token_create
 from linewright.people.facts import SignedIn
 from linewright.serve.access.accounts import noted, sha256
 from linewright.serve.access.change_accounts import change

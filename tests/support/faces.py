@@ -13,7 +13,7 @@ from linewright.interfaces.cli import _open_factory
 from linewright.interfaces.cli.build import run
 from linewright.interfaces.http.app import control_app
 from linewright.line.factory import Factory
-from linewright.operations import OPERATIONS
+from linewright.operations.table import OPERATIONS
 from linewright.serve.access.authenticate import Authenticator
 
 _TOKEN = "lw_test"  # noqa: S105 -- of a control plane that nobody else can reach

@@ -11,20 +11,20 @@ from approvals import by
 from templates import copied, made_once
 from watched_days import watch_days
 
+from linewright.capabilities.annotation.operations import annotate_answer, annotate_next, annotate_queue
+from linewright.capabilities.audit.operations import audit_find
+from linewright.capabilities.evidence.operations import show
+from linewright.capabilities.inbox.operations.comments import comment
+from linewright.capabilities.members.operations.members import member_add, member_role
+from linewright.capabilities.members.operations.tokens import token_create
+from linewright.capabilities.overview.operations.history import predictions
+from linewright.capabilities.proposals.operations.propose import propose
+from linewright.capabilities.releases.operations.halt import halt
+from linewright.capabilities.value.update import keep_account
 from linewright.line.factory import Factory
 from linewright.line.predict.batch import predict_file
 from linewright.line.predict.label_file import hand_in
 from linewright.line.runs.execute import execute_inline
-from linewright.line.value.update import keep_account
-from linewright.operations.annotate import annotate_answer, annotate_next, annotate_queue
-from linewright.operations.care.audit import audit_find
-from linewright.operations.changes.halt import halt
-from linewright.operations.changes.propose import propose
-from linewright.operations.lines.history import predictions
-from linewright.operations.models.evidence import show
-from linewright.operations.people.comments import comment
-from linewright.operations.people.members import member_add, member_role
-from linewright.operations.people.tokens import token_create
 
 LINE = "claims"
 SCRIPT = "<script>window.__hit=1</script>"

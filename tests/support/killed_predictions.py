@@ -6,9 +6,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from linewright.capabilities.schedules import predictions
+from linewright.capabilities.schedules.undelivered import Undelivered
 from linewright.line.factory import Factory
-from linewright.line.scheduled import predictions
-from linewright.line.scheduled.undelivered import Undelivered
 from linewright.serve.log.writer import PredictionLog
 
 _append = PredictionLog.append_request

@@ -71,7 +71,7 @@ from linewright.interfaces.http import guard
 from linewright.interfaces.http.app import bound, control_app, serve_control
 from linewright.interfaces.http.replies import SqliteReplies
 from linewright.line.factory import Factory
-from linewright.operations import OPERATIONS
+from linewright.operations.table import OPERATIONS
 from linewright.serve.http import connections
 from linewright.serve.access.authenticate import Authenticator
 from linewright.serve.access.rights import owner

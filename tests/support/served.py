@@ -6,10 +6,10 @@ from typing import Any
 
 import httpx
 
+from linewright.capabilities.members.operations.members import member_add
 from linewright.interfaces.http.app import control_app
 from linewright.line.factory import Factory
-from linewright.operations import OPERATIONS
-from linewright.operations.people.members import member_add
+from linewright.operations.table import OPERATIONS
 from linewright.serve.access.authenticate import Authenticator
 from linewright.serve.access.change_accounts import change
 from linewright.serve.access.passwords import to_hash

@@ -18,8 +18,8 @@ from linewright.line.factory import Factory
 from linewright.line.predict.batch import predict_file
 from linewright.line.predict.label_file import hand_in
 from linewright.line.runs.execute import execute
-from linewright.operations import OPERATIONS
-from linewright.operations.declaration.declare import Operation, to_json
+from linewright.operations.declare import Operation, to_json
+from linewright.operations.table import OPERATIONS
 from linewright.serve.access.accounts import Grant
 from linewright.serve.access.authenticate import Authenticator
 from linewright.serve.access.change_accounts import change, new_token, with_token

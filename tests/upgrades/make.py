@@ -63,7 +63,7 @@ from pathlib import Path
 from linewright.line.factory import Factory
 from linewright.line.predict.label_file import hand_in
 from linewright.line.predict.batch import predict_file
-from linewright.line.loop.worker import tend_inline
+from linewright.capabilities.serving.worker import tend_inline
 with Factory.open(".") as factory:
     for number in range(1, len(sys.argv), 2):
         what, os.environ["FIXTURE_AT"] = sys.argv[number], sys.argv[number + 1]

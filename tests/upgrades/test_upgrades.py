@@ -25,7 +25,7 @@ from linewright.line.factory import FORMAT, Factory
 from linewright.line.record.registry import find_model
 from linewright.model.facts import Registered
 from linewright.model.package.model import load
-from linewright.operations import OPERATIONS
+from linewright.operations.table import OPERATIONS
 
 HERE = Path(__file__).parent
 STATES = sorted(path.name for path in (HERE / "states").iterdir())

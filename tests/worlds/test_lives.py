@@ -14,21 +14,21 @@ import numpy as np
 import pytest
 from ports import free_port
 
+from linewright.capabilities.lines.operations.check import check
+from linewright.capabilities.lines.operations.plan import plan
+from linewright.capabilities.value.operations import goals
 from linewright.features.encode import encode
 from linewright.features.learn import to_columns
-from linewright.interfaces.cli.render.dispatch import result_text
+from linewright.interfaces.cli.dispatch import result_text
 from linewright.line.factory import Factory
 from linewright.line.record.registry import find_model
 from linewright.model.facts import Certificate
 from linewright.model.package.model import load
-from linewright.operations.demo import Demo, demo
-from linewright.operations.lines.check import check
-from linewright.operations.lines.plan import plan
-from linewright.operations.models.value import goals
 from linewright.people.account import of_all_answers
 from linewright.release.facts import Promoted
 from linewright.serve.log.segments import read_log
 from linewright.watch.facts import Alerted
+from linewright.worlds.demo.operations import Demo, demo
 from linewright.worlds.fraud.world import FraudWorld
 from linewright.worlds.living import KEY, LINE, sent, with_features
 
@@ -167,7 +167,7 @@ def test_where_nothing_happens_nothing_is_found_and_nothing_is_done(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int
 ):
     """It is `demo --no-attack` without the lines beside the life, which are the same with an attack."""
-    monkeypatch.setattr("linewright.operations.demo.add_lines", lambda *_, **_report: ())
+    monkeypatch.setattr("linewright.worlds.demo.operations.add_lines", lambda *_, **_report: ())
     told = demo(Factory(tmp_path / "factory"), "fraud", attack=False, seed=seed)
     with Factory.open(told.factory) as factory:
         alerts = factory.metadata.events(Alerted, line=LINE)

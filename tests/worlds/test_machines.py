@@ -9,11 +9,11 @@ import pytest
 from polars.testing import assert_frame_equal
 from scipy.stats import norm
 
+from linewright.capabilities.overview.operations.status import status
 from linewright.errors import RequestError
-from linewright.interfaces.cli.render.dispatch import result_text
+from linewright.interfaces.cli.dispatch import result_text
 from linewright.line.factory import Factory
-from linewright.operations.demo import MachinesDemo
-from linewright.operations.lines.status import status
+from linewright.worlds.demo.operations import MachinesDemo
 from linewright.worlds.machines.living import live
 from linewright.worlds.machines.season import Moment, Season
 from linewright.worlds.machines.season_picture import caption, tell, to_svg

@@ -11,24 +11,23 @@ import pytest
 from PIL import Image
 from shown_pages import pages_of
 
+from linewright.capabilities.annotation.operations import annotate_status
+from linewright.capabilities.audit.operations import audit_verify
+from linewright.capabilities.care.operations.maintenance import verify
+from linewright.capabilities.evidence.operations import replay
+from linewright.capabilities.inbox.operations.inbox import inbox
+from linewright.capabilities.lines.operations.check import check
+from linewright.capabilities.lines.operations.plan import plan
+from linewright.capabilities.serving.worker import tend_inline
+from linewright.capabilities.value.operations import goals
 from linewright.line.factory import Factory
 from linewright.line.loop.retraining import retraining_due, waits_of
-from linewright.line.loop.worker import tend_inline
 from linewright.line.predict.label_file import hand_in
 from linewright.line.proposals.record import live_of
 from linewright.line.proposals.rules import voters
 from linewright.line.record.monitoring.alerts import open_alerts
 from linewright.line.release.rollout import trial_of
 from linewright.line.release.trial_time import step_end
-from linewright.operations.annotate import annotate_status
-from linewright.operations.care.audit import audit_verify
-from linewright.operations.care.maintenance import verify
-from linewright.operations.demo import add_lines, sights_of
-from linewright.operations.lines.check import check
-from linewright.operations.lines.plan import plan
-from linewright.operations.models.evidence import replay
-from linewright.operations.models.value import goals
-from linewright.operations.people.inbox import inbox
 from linewright.people.facts import Commented, QuestionsQueued
 from linewright.release.facts import Promoted, Refused
 from linewright.release.promotion import canary_of
@@ -37,6 +36,7 @@ from linewright.serve.log.segments import read_log
 from linewright.store.clock import text_of
 from linewright.watch.facts import Performance, Watched
 from linewright.worlds import demo_tasks
+from linewright.worlds.demo.operations import add_lines, sights_of
 from linewright.worlds.living import Clock
 from linewright.worlds.shipped import LINES
 

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from linewright.errors import RequestError
-from linewright.interfaces.cli.render.dispatch import result_text
+from linewright.interfaces.cli.dispatch import result_text
 from linewright.line.factory import Factory
-from linewright.operations.demo import ShopDemo, demo
+from linewright.worlds.demo.operations import ShopDemo, demo
 from linewright.worlds.life import ShopLife
 from linewright.worlds.shop.living import EXPLORE, live, to_svg
 from linewright.worlds.shop.world import Parameters, ShopWorld

@@ -4,15 +4,15 @@ import re
 from pathlib import Path
 from typing import ClassVar
 
+from linewright.capabilities.care.backup import make_backup
+from linewright.capabilities.care.referenced_artifacts import unnamed
+from linewright.capabilities.care.restore import restore_backup
+from linewright.capabilities.care.verify import verify_factory
 from linewright.line.factory import Factory
 from linewright.line.holding import Holding, References
 from linewright.line.holdings.references import digests_in
 from linewright.line.holdings.small_files import WorkingFiles
 from linewright.line.holdings.table import holdings
-from linewright.line.maintenance.backup import make_backup
-from linewright.line.maintenance.referenced_artifacts import unnamed
-from linewright.line.maintenance.restore import restore_backup
-from linewright.line.maintenance.verify import verify_factory
 
 
 class HoldingContract:

@@ -15,6 +15,9 @@ from typing import Protocol
 import numpy as np
 import polars as pl
 
+from linewright.capabilities.drafts.write import new_line
+from linewright.capabilities.serving.worker import tend_inline
+from linewright.capabilities.value.update import keep_account
 from linewright.client import Client
 from linewright.data.profile.roles import GivenRoles
 from linewright.engine.context import Progress
@@ -24,13 +27,10 @@ from linewright.features.learn import to_columns
 from linewright.line.factory import Factory
 from linewright.line.facts import RunResult
 from linewright.line.file.view_file import view_path
-from linewright.line.loop.worker import tend_inline
-from linewright.line.new.write import new_line
 from linewright.line.predict.batch import predict_file
 from linewright.line.predict.label_file import hand_in
 from linewright.line.release.view_maintenance import refresh_records
 from linewright.line.runs.execute import execute_inline
-from linewright.line.value.update import keep_account
 from linewright.model.package.model import Model, load
 from linewright.store.clock import text_of
 from linewright.store.files.rights import make_asked_folder

@@ -13,13 +13,13 @@ from typing import Any, Protocol
 import polars as pl
 from sklearn import datasets as shipped
 
+from linewright.capabilities.drafts.write import new_line
+from linewright.capabilities.serving.worker import tend_inline
+from linewright.capabilities.value.update import keep_account
 from linewright.client import Client
 from linewright.data.profile.roles import GivenRoles
 from linewright.line.factory import Factory
-from linewright.line.loop.worker import tend_inline
-from linewright.line.new.write import new_line
 from linewright.line.runs.execute import execute_inline
-from linewright.line.value.update import keep_account
 from linewright.store.files.rights import make_asked_folder
 from linewright.worlds.endpoint import endpoint, wait_for
 from linewright.worlds.living import Clock, run_first

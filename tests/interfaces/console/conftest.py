@@ -10,9 +10,9 @@ import pytest
 from control import Up, factory_up
 from shown_pages import Get, hostile_factory, pages_of
 
+from linewright.capabilities.members.operations.members import member_add
 from linewright.line.factory import Factory
 from linewright.line.runs.execute import execute_inline
-from linewright.operations.people.members import member_add
 
 
 @pytest.fixture(scope="module")

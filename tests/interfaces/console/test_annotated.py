@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 from shown_pages import COLUMN, HOSTILE, Get, hostile_factory, pages_of
 
+from linewright.capabilities.datasets.operations import dataset
 from linewright.line.factory import Factory
 from linewright.line.runs.execute import execute_inline
-from linewright.operations.data.datasets import dataset
 
 QUEUE = {
     "line": "claims",

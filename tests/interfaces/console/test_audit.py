@@ -5,9 +5,9 @@ import re
 import pytest
 from shown_pages import hostile_factory, pages_of
 
-from linewright.line.audit.export import entries
+from linewright.capabilities.audit.export import entries
+from linewright.capabilities.audit.operations import audit_find
 from linewright.line.factory import Factory
-from linewright.operations.care.audit import audit_find
 from linewright.people.facts import Commented
 
 

@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 from shown_pages import Get, hostile_factory, pages_of
 
+from linewright.capabilities.members.operations.members import member_add
 from linewright.interfaces.console import routes
 from linewright.interfaces.console.inbox_cache import InboxCache
 from linewright.line.factory import Factory
-from linewright.operations.people.members import member_add
 
 PAGES = ("/", "/lines/claims", "/alerts", "/goals", "/runs", "/proposals", "/lines/claims/predictions")
 

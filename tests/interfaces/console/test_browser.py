@@ -10,8 +10,8 @@ import pytest
 from browser import address, expect, visitor
 from control import Up, bearer
 
+from linewright.capabilities.members.operations.invitations import member_invite
 from linewright.line.factory import Factory
-from linewright.operations.people.invitations import member_invite
 
 
 def _parts() -> str:

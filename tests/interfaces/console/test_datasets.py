@@ -4,9 +4,9 @@ import polars as pl
 import pytest
 from shown_pages import COLUMN, HOSTILE
 
+from linewright.capabilities.datasets.operations import dataset, profile
 from linewright.data.profile.summary import FEWEST, summarise
 from linewright.line.factory import Factory
-from linewright.operations.data.datasets import dataset, profile
 
 
 @pytest.fixture(scope="module")

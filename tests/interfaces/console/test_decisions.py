@@ -6,12 +6,12 @@ import approvals
 import pytest
 from shown_pages import Get, pages_of
 
+from linewright.capabilities.inbox.operations.comments import comment
+from linewright.capabilities.overview.operations.history import history, models
+from linewright.capabilities.overview.operations.status import status
+from linewright.capabilities.proposals.operations.proposals import decline, proposal, proposals
+from linewright.capabilities.releases.operations.halt import halt
 from linewright.line.factory import Factory
-from linewright.operations.changes.halt import halt
-from linewright.operations.changes.proposals import decline, proposal, proposals
-from linewright.operations.lines.history import history, models
-from linewright.operations.lines.status import status
-from linewright.operations.people.comments import comment
 
 HOSTILE = "<script>alert(1)</script> {{31337*7}}"
 

@@ -11,11 +11,10 @@ from urllib.parse import quote, urlencode
 import hostile as names
 import pytest
 from browser import SIZES, Watched, address, expect, visitor
+from console_pages import PAGES
 from control import control_here
 from hostile import hostile_factory
 from shown_pages import app_of
-
-from linewright.interfaces.console.table import PAGES
 
 
 class Visit(NamedTuple):

@@ -4,9 +4,9 @@ import re
 
 import pytest
 
+from linewright.capabilities.datasets.operations import rows
+from linewright.capabilities.evidence.operations import card, show
 from linewright.line.factory import Factory
-from linewright.operations.data.datasets import rows
-from linewright.operations.models.evidence import card, show
 
 
 @pytest.fixture(scope="module")

@@ -10,13 +10,13 @@ from browser import expect, session, visitor
 from control import Up
 from shown_pages import HOSTILE, Get, hostile_factory, pages_of
 
+from linewright.capabilities.inbox.operations.comments import comment
+from linewright.capabilities.inbox.operations.inbox import Inbox, InboxItem
+from linewright.capabilities.members.operations.members import member_add
 from linewright.errors import LinewrightError
 from linewright.interfaces.console.inbox_cache import LEAST_S, NEWS_S, PAGE_S, InboxCache
 from linewright.line.factory import Factory
 from linewright.line.runs.execute import execute
-from linewright.operations.people.comments import comment
-from linewright.operations.people.inbox import Inbox, InboxItem
-from linewright.operations.people.members import member_add
 from linewright.serve.access.rights import Identity, owner
 from linewright.serve.access.sign_in import end_session
 

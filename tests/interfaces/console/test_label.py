@@ -9,10 +9,10 @@ import small
 from browser import expect, visitor
 from control import Up, factory_up
 
+from linewright.capabilities.annotation.operations import annotate_queue
+from linewright.capabilities.members.operations.members import member_add
 from linewright.line.factory import Factory
 from linewright.line.predict.batch import predict_file
-from linewright.operations.annotate import annotate_queue
-from linewright.operations.people.members import member_add
 
 MANY = 50
 

@@ -6,8 +6,8 @@ import pytest
 from shown_pages import COLUMN, HOSTILE, Get, hostile_factory, pages_of
 from watched_days import DAYS, watch_days
 
+from linewright.capabilities.monitoring.operations import alert, monitors
 from linewright.line.factory import Factory
-from linewright.operations.models.watch import alert, monitors
 from linewright.watch.facts import Cleared
 
 

@@ -7,10 +7,10 @@ from urllib.parse import urlencode
 import pytest
 from shown_pages import HOSTILE, hostile_factory
 
+from linewright.capabilities.overview.operations.history import PredictionLine, predictions
 from linewright.line.factory import Factory
 from linewright.line.predict import find_answers
 from linewright.line.predict.batch import predict_file
-from linewright.operations.lines.history import PredictionLine, predictions
 
 
 @pytest.fixture(scope="module")

@@ -3,11 +3,11 @@
 import re
 
 import pytest
+from console_pages import PAGES
 
-from linewright.interfaces.console.table import PAGES
+from linewright.capabilities.evidence.operations import show
+from linewright.capabilities.overview.operations.history import predictions, runs
 from linewright.line.factory import Factory
-from linewright.operations.lines.history import predictions, runs
-from linewright.operations.models.evidence import show
 
 
 @pytest.fixture(scope="module")

@@ -8,10 +8,10 @@ import pytest
 from plants import make_plants
 from shown_pages import HOSTILE, Get, hostile_factory, pages_of
 
+from linewright.capabilities.members.operations.members import member_add
 from linewright.line.factory import Factory
 from linewright.line.file.line_tags import keep_tags
 from linewright.line.runs.execute import execute_inline
-from linewright.operations.people.members import member_add
 from linewright.release import promotion
 
 SITES = {

@@ -4,17 +4,18 @@ from pathlib import Path
 from urllib.parse import urlencode
 
 import pytest
+from console_pages import PAGES
 from msgspec.structs import replace
 from shown_pages import HOSTILE, Get, hostile_factory, pages_of
 
+from linewright.capabilities.care.backup import make_backup
+from linewright.capabilities.care.forget import forget
+from linewright.capabilities.care.restore import restore_backup
+from linewright.capabilities.inbox.operations.views import save_view, views
+from linewright.capabilities.members.operations.members import member_add, member_remove
 from linewright.errors import RequestError
-from linewright.interfaces.console.table import PAGES, find, view_address
+from linewright.interfaces.console.table import find, view_address
 from linewright.line.factory import Factory
-from linewright.line.maintenance.backup import make_backup
-from linewright.line.maintenance.forget import forget
-from linewright.line.maintenance.restore import restore_backup
-from linewright.operations.people.members import member_add, member_remove
-from linewright.operations.people.views import save_view, views
 from linewright.people.preferences import (
     MOST_VIEWS,
     OWNER,

@@ -7,12 +7,12 @@ from urllib.parse import urlencode
 import pytest
 from shown_pages import COLUMN, HOSTILE, Get, hostile_factory, pages_of
 
+from linewright.capabilities.overview.operations.history import runs
+from linewright.capabilities.proposals.operations.propose import propose
 from linewright.interfaces.console.render import environment
 from linewright.line.factory import Factory
 from linewright.line.runs.progress import StepDone, StepState
 from linewright.line.runs.run_log import RunLog
-from linewright.operations.changes.propose import propose
-from linewright.operations.lines.history import runs
 
 PAGES = ["file", "file/check", "try", "value", "value/account", "value/what-if", "release"]
 CSV = "id,size,fraud\n" + "\n".join(f"{n},{n % 7},{'no' if n % 3 else 'yes'}" for n in range(60))

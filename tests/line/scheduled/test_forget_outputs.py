@@ -12,14 +12,14 @@ from small import LINE, make_factory
 from sqlserver import at_sqlserver
 from web_server import KEYS, allow_here, bucket_server
 
-from linewright.interfaces.cli.render.care.maintenance import forgot_text
+from linewright.capabilities.care.forget import forget
+from linewright.capabilities.care.forget_outputs import settle_owed
+from linewright.capabilities.care.render import forgot_text
+from linewright.capabilities.care.verify import verify_factory
+from linewright.capabilities.schedules.predictions import predict_job
+from linewright.capabilities.serving.worker import Tending
 from linewright.line.factory import Factory
-from linewright.line.loop.worker import Tending
-from linewright.line.maintenance.forget import forget
-from linewright.line.maintenance.forget_outputs import settle_owed
-from linewright.line.maintenance.verify import verify_factory
 from linewright.line.retention.forgotten import forgotten_of
-from linewright.line.scheduled.predictions import predict_job
 
 JOBS = """
 predict:

@@ -4,11 +4,11 @@ import duckdb
 import pytest
 from small import LINE, make_factory
 
+from linewright.capabilities.care.forget import forget
+from linewright.capabilities.schedules.predictions import predict_job
+from linewright.capabilities.schedules.undelivered import held_undelivered
 from linewright.errors import Transient
 from linewright.line.factory import Factory
-from linewright.line.maintenance.forget import forget
-from linewright.line.scheduled.predictions import predict_job
-from linewright.line.scheduled.undelivered import held_undelivered
 
 JOB = """
 predict:

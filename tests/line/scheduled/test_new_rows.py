@@ -7,15 +7,15 @@ import polars as pl
 import pytest
 from small import LINE, make_factory
 
+from linewright.capabilities.care.backup import make_backup
+from linewright.capabilities.care.restore import restore_backup
+from linewright.capabilities.releases.operations.halt import halt
+from linewright.capabilities.schedules import predictions
+from linewright.capabilities.schedules.predictions import predict_job
 from linewright.errors import RequestError, SpecError, Transient
 from linewright.line.factory import Factory
-from linewright.line.maintenance.backup import make_backup
-from linewright.line.maintenance.restore import restore_backup
 from linewright.line.predict import batch
 from linewright.line.predict.batch import find_champion, load_model
-from linewright.line.scheduled import predictions
-from linewright.line.scheduled.predictions import predict_job
-from linewright.operations.changes.halt import halt
 
 JOBS = """
 predict:

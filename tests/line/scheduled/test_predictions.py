@@ -15,11 +15,11 @@ from small import LINE, make_factory
 from sqlserver import at_sqlserver
 from web_server import KEYS, allow_here, bucket_server
 
+from linewright.capabilities.schedules.predictions import predict_job
+from linewright.capabilities.schedules.undelivered import forget_undelivered
 from linewright.errors import RequestError, SpecError, Transient
 from linewright.line.factory import Factory
 from linewright.line.facts import PredictionsMade
-from linewright.line.scheduled.predictions import predict_job
-from linewright.line.scheduled.undelivered import forget_undelivered
 from linewright.serve.log.segments import read_log
 from linewright.store.files.rights import owner_only
 

@@ -14,6 +14,19 @@ import msgspec
 import pytest
 from small import LINE, make_factory
 
+from linewright.capabilities.lines.operations.check import check
+from linewright.capabilities.releases.operations.halt import halt
+from linewright.capabilities.schedules.operations import schedule
+from linewright.capabilities.schedules.run_tasks import ScheduledWork, do_in_child, do_task
+from linewright.capabilities.schedules.task_state import (
+    Task,
+    TaskState,
+    begin_task_state,
+    due_at,
+    task_state_of,
+    tasks_of,
+)
+from linewright.capabilities.sources.operations.sources import sources
 from linewright.data.history.versions import KNOWN, read_versions
 from linewright.data.spec import AtTrigger, EveryTrigger
 from linewright.engine.usage import descendants
@@ -23,20 +36,7 @@ from linewright.line.facts import PredictionsMade
 from linewright.line.file.checks.schedules import place_of_answers
 from linewright.line.record.data.source_histories import history_of, history_store
 from linewright.line.record.monitoring.alerts import open_alerts
-from linewright.line.scheduled.run_tasks import ScheduledWork, do_in_child, do_task
-from linewright.line.scheduled.task_state import (
-    Task,
-    TaskState,
-    begin_task_state,
-    due_at,
-    task_state_of,
-    tasks_of,
-)
 from linewright.line.spec import TableDestination
-from linewright.operations.changes.halt import halt
-from linewright.operations.data.sources import sources
-from linewright.operations.lines.check import check
-from linewright.operations.lines.schedule import schedule
 from linewright.serve.access.rights import ROLES, Identity, Scope
 from linewright.serve.listener import Announced, Announcement
 from linewright.store.clock import text_of

@@ -7,11 +7,11 @@ from databases import at_postgres, share_features
 from paid import FILE, LINE, write_factory
 from templates import copied, made_once
 
+from linewright.capabilities.care.forget import forget, resume
+from linewright.capabilities.care.verify import verify_factory
 from linewright.features.views.records import Records, records_path
-from linewright.interfaces.cli.render.dispatch import result_text
+from linewright.interfaces.cli.dispatch import result_text
 from linewright.line.factory import Factory
-from linewright.line.maintenance.forget import forget, resume
-from linewright.line.maintenance.verify import verify_factory
 from linewright.line.release.view_maintenance import views_served
 from linewright.line.retention.forgotten import begin
 from linewright.line.runs.execute import execute_inline

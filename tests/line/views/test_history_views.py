@@ -12,26 +12,26 @@ import pytest
 from databases import Server, allow, at_postgres
 from msgspec.structs import replace
 
+from linewright.capabilities.care.forget import forget
+from linewright.capabilities.care.gc import collect
+from linewright.capabilities.care.verify import verify_factory
+from linewright.capabilities.sources.operations.reconcile import reconcile
 from linewright.data.dataset.version import read_dataset
 from linewright.data.facts import Dataset, SourceHistory
 from linewright.data.history.versions import HistoryStore, read_versions
-from linewright.line.audit.feature_views import audit_views
 from linewright.line.check.report import check_line
 from linewright.line.factory import Factory
 from linewright.line.facts import RunResult
 from linewright.line.file.view_file import read_view
-from linewright.line.maintenance.forget import forget
-from linewright.line.maintenance.gc import collect
-from linewright.line.maintenance.verify import verify_factory
 from linewright.line.predict.batch import predict_file
 from linewright.line.record.registry import find_model
 from linewright.line.runs.execute import execute_inline
 from linewright.line.runs.plan import make_plan
+from linewright.line.views.logged_features import audit_views
 from linewright.line.views.read_events import read_events
 from linewright.line.views.sources import open_view
 from linewright.line.views.write_records import write_view
 from linewright.model.facts import Package
-from linewright.operations.data.reconcile import reconcile
 from linewright.serve.facts import LoggedLookup
 from linewright.serve.log.segments import read_log
 from linewright.serve.log.writer import PredictionLog

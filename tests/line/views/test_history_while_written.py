@@ -14,13 +14,13 @@ from paid_database import write_database_factory
 from linewright.data.history.versions import DELETED
 from linewright.data.read.source import Source
 from linewright.features.views.records import Records, check_records, records_path
-from linewright.line.audit.feature_views import audit_views
 from linewright.line.check.report import check_line
 from linewright.line.factory import Factory
 from linewright.line.file.view_file import read_view
 from linewright.line.release.view_maintenance import views_served
 from linewright.line.runs.execute import execute_inline
 from linewright.line.runs.plan import make_plan
+from linewright.line.views.logged_features import audit_views
 from linewright.line.views.sources import open_view, read_live_view
 from linewright.line.views.write_records import write_view
 

@@ -8,15 +8,15 @@ import pytest
 from paid import LINE, VIEW, write, write_factory
 from templates import copied, made_once
 
+from linewright.capabilities.drafts.write import new_line
 from linewright.data.dataset.version import read_dataset
 from linewright.data.facts import Dataset, Ingested
 from linewright.data.finding_text import finding_in_words
 from linewright.data.profile.roles import GivenRoles
-from linewright.interfaces.cli.render.dispatch import result_text
+from linewright.interfaces.cli.dispatch import result_text
 from linewright.line.check.report import check_line
 from linewright.line.factory import Factory
 from linewright.line.facts import Finished
-from linewright.line.new.write import new_line
 from linewright.line.predict.batch import predict_file
 from linewright.line.release.excluded_columns import reads_barred
 from linewright.line.runs.execute import execute

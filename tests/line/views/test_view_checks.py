@@ -4,11 +4,11 @@ import random
 
 from paid import write, write_factory
 
+from linewright.capabilities.lines.operations.check import check
 from linewright.data.finding_text import finding_in_words
-from linewright.interfaces.cli.render.dispatch import result_text
+from linewright.interfaces.cli.dispatch import result_text
 from linewright.line.check.report import check_line
 from linewright.line.factory import Factory
-from linewright.operations.lines.check import check
 
 LINE = """\
 line: orders

@@ -4,10 +4,10 @@ import polars as pl
 import pytest
 from paid import FILE, VIEW, write, write_factory
 
+from linewright.capabilities.proposals.line_file import may_read
 from linewright.data.ingest import check_sources
 from linewright.data.read.source import open_source
 from linewright.errors import LinewrightError, NotFound, SpecError
-from linewright.line.approvals.line_file import may_read
 from linewright.line.factory import Factory
 from linewright.line.file.read import parse_line
 from linewright.line.file.view_file import parse_view, read_view, read_views

@@ -10,7 +10,7 @@ from typing import Any
 
 from linewright.interfaces.cli.build import run
 from linewright.interfaces.cli.show import ProgressLine
-from linewright.operations import OPERATIONS
+from linewright.operations.table import OPERATIONS
 from linewright.serve.access.rights import Identity
 from linewright.store.files.rights import owner_only
 

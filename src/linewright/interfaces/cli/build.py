@@ -32,8 +32,8 @@ from linewright.interfaces.cli.show import (
     render_error,
     terminal_width,
 )
-from linewright.operations.declaration.declare import Entry, NextProgram, Operation, load, to_json
-from linewright.operations.declaration.parameter import nearest
+from linewright.operations.declare import Entry, NextProgram, Operation, load, to_json
+from linewright.operations.parameter import nearest
 from linewright.serve.access.accounts import read_accounts
 from linewright.serve.access.authenticate import local_identity
 from linewright.serve.access.refused import Refused

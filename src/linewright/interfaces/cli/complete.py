@@ -11,8 +11,8 @@ import click
 from click.shell_completion import CompletionItem, get_completion_class, shell_complete
 
 from linewright.errors import RequestError
-from linewright.operations.declaration.declare import Entry
-from linewright.operations.declaration.parameter import function_name
+from linewright.operations.declare import Entry
+from linewright.operations.parameter import function_name
 from linewright.store.files.rights import as_asked, make_asked_folder
 
 COMPLETE_VAR = "_LINEWRIGHT_COMPLETE"

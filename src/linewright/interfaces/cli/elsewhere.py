@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from linewright.errors import LinewrightError
-from linewright.operations import OPERATIONS
-from linewright.operations.declaration.declare import load
+from linewright.operations.declare import load
+from linewright.operations.table import OPERATIONS
 from linewright.serve.access.authenticate import local_identity
 from linewright.serve.access.refused import Refused
 from linewright.store.clock import user

@@ -23,7 +23,7 @@ import msgspec
 from linewright.errors import LinewrightError, RequestError, Terminal, Transient, from_json
 from linewright.interfaces.cli.saved_sessions import Login, forget, keep, origin_of, token_for
 from linewright.interfaces.cli.show import has_colour, json_text, printable, render_error
-from linewright.operations.declaration.declare import to_json
+from linewright.operations.declare import to_json
 from linewright.store.clock import said
 from linewright.store.files.disk import faults_explained
 from linewright.store.files.rights import owner_only

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from linewright.operations.declaration.parameter import MANY, Parameter
+from linewright.operations.parameter import MANY, Parameter
 
 FACTORY_FILE = "factory.yaml"
 _METAVARS = {str: "TEXT", int: "N", float: "X", bool: "", Path: "PATH"}

@@ -23,7 +23,7 @@ from linewright.errors import (
     from_json,
 )
 from linewright.interfaces.cli.saved_sessions import origin_of, token_for
-from linewright.operations.declaration.declare import Operation, to_json
+from linewright.operations.declare import Operation, to_json
 
 _CONNECT_S, _ANSWER_S = 10.0, 60.0
 """Seconds to connect, and to wait for the answer of an operation that neither waits for runs nor is expensive."""

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, TextIO, cast
 import msgspec
 
 from linewright.errors import LinewrightError
-from linewright.interfaces.cli.render.dispatch import result_text
+from linewright.interfaces.cli.dispatch import result_text
 from linewright.interfaces.cli.text import cell, pairs, table
-from linewright.operations.declaration.declare import to_json
+from linewright.operations.declare import to_json
 
 if TYPE_CHECKING:  # `--help` does without the store that this module brings along
     from linewright.engine.context import Progress

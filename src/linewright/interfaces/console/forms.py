@@ -7,8 +7,8 @@ from typing import Any, NamedTuple, Protocol
 from urllib.parse import parse_qs, quote, urlsplit
 
 from linewright.errors import RequestError
-from linewright.operations.declaration.declare import Operation
-from linewright.operations.declaration.parameter import Parameter
+from linewright.operations.declare import Operation
+from linewright.operations.parameter import Parameter
 from linewright.serve.access.rights import Identity
 
 _FIELD = re.compile(r"\{([a-z_]+)\}")

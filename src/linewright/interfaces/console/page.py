@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from linewright.errors import LinewrightError, RequestError
 from linewright.interfaces.console.fleet import Fleet
 from linewright.model.task_facts import TaskFacts
-from linewright.operations.declaration.declare import Operation, lines_named
+from linewright.operations.declare import Operation, lines_named
 from linewright.serve.access.rights import Identity, Permission
 
 _PART = re.compile(r"\{([a-z_]+)\}")
@@ -18,10 +18,9 @@ MOST_TEXT = 500
 
 
 class Entry(NamedTuple):
-    """A row of the table of pages."""
+    """An address of a page."""
 
-    module: str
-    """Below `pages/`, e.g. ``"lines.run"``; it has a `PAGE`."""
+    name: str
     path: str
     """Address; a part in braces is a value of the page."""
     permission: Permission
@@ -36,6 +35,16 @@ class Entry(NamedTuple):
     """What the tab on the pages of a line says; empty for pages that have none."""
     fits: Callable[[TaskFacts], bool] | None = None
     """Of which tasks lines have that tab (default: of all)."""
+
+
+def decides(task: TaskFacts) -> bool:
+    """Whether models of a task decide about rows, so that their decisions are worth something."""
+    return task.has_positive
+
+
+def is_known_to_people(task: TaskFacts) -> bool:
+    """Whether people can label rows of a task; of items and values only time says what comes."""
+    return task.label not in {"items", "values"}
 
 
 class Rows(NamedTuple):
@@ -121,7 +130,10 @@ def none_apart(_values: Mapping[str, str]) -> Mapping[str, tuple[str, Mapping[st
 class Page:
     """What a page shows."""
 
+    at: tuple[Entry, ...]
+    """Its addresses."""
     template: str
+    """As ``CAPABILITY/FILE``, from the folder `templates` of the capability."""
     read: Read = nothing
     apart: Apart = none_apart
     is_live: bool = False
@@ -133,11 +145,15 @@ class Page:
 
 @dataclass(frozen=True)
 class Route:
-    """A row of the table, with its page."""
+    """An address with its page."""
 
-    name: str
     entry: Entry
     page: Page
+
+    @property
+    def name(self) -> str:
+        """Name of the page."""
+        return self.entry.name
 
     @cached_property
     def pattern(self) -> re.Pattern[str]:

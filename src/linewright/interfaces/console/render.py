@@ -11,7 +11,7 @@ from importlib.resources import files
 from typing import Any
 from urllib.parse import quote
 
-from jinja2 import Environment, PackageLoader, StrictUndefined, pass_context
+from jinja2 import ChoiceLoader, Environment, PackageLoader, PrefixLoader, StrictUndefined, pass_context
 from jinja2.runtime import Context
 from markupsafe import Markup, escape
 
@@ -24,6 +24,7 @@ from linewright.line.loop.waiting import wait_in_words
 from linewright.line.loop.worst_slice_text import worst_slice_in_words
 from linewright.line.predict.find_answers import positive_of
 from linewright.line.problem import problem_in_words
+from linewright.operations.table import CAPABILITIES
 from linewright.text.numbers import bytes_in_words, in_words
 
 HOME = "linewright.interfaces.console"
@@ -220,7 +221,18 @@ def data_of(shown: Chart | Rows) -> str:
 def environment() -> Environment:
     """Return what loads templates; texts in them are in the catalogue, and all else is escaped."""
     made = Environment(
-        loader=PackageLoader(HOME, "templates"),
+        loader=ChoiceLoader(
+            [
+                PackageLoader(HOME, "templates"),
+                PrefixLoader(
+                    {
+                        each.home.rpartition(".")[2]: PackageLoader(each.home, "templates")
+                        for each in CAPABILITIES
+                        if each.pages
+                    }
+                ),
+            ]
+        ),
         undefined=StrictUndefined,
         autoescape=True,
         trim_blocks=True,

@@ -5,7 +5,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from linewright.interfaces.cli.render.dispatch import result_text
+from linewright.interfaces.cli.dispatch import result_text
 from linewright.interfaces.console.render import environment
 
 _NEXT = re.compile(r"\s*(next|more|as a page|older ones): .*linewright ", re.IGNORECASE)

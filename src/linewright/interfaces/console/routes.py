@@ -37,7 +37,7 @@ from linewright.interfaces.console.saved_page import whole_page
 from linewright.interfaces.console.table import find, routes, view_address
 from linewright.model.spec import AUTO
 from linewright.model.task_facts import TaskFacts, task_facts
-from linewright.operations.declaration.declare import Operation
+from linewright.operations.declare import Operation
 from linewright.serve.access.one_time import OneTime
 from linewright.serve.access.rights import Identity, owner
 from linewright.serve.access.shares import Shares, Turns

@@ -1,95 +1,51 @@
-"""The pages of the console, in the order of the navigation. A new page is a file below `pages/` and a row here."""
+"""The pages of the console, which capabilities declare, in the order of the navigation."""
 
 from collections.abc import Mapping
 from functools import cache
-from importlib import import_module
 from typing import NamedTuple
 from urllib.parse import parse_qs, parse_qsl, unquote, urlencode, urlsplit
 
 from linewright.errors import RequestError
-from linewright.interfaces.console.page import Entry, Route
-from linewright.model.task_facts import TaskFacts
+from linewright.interfaces.console.page import Page, Route
+from linewright.operations.table import CAPABILITIES
 
-
-def _decides(task: TaskFacts) -> bool:
-    return task.has_positive
-
-
-def _is_known_to_people(task: TaskFacts) -> bool:
-    return task.label not in {"items", "values"}  # only time says what comes
-
-
-PAGES = {
-    "factory": Entry("lines.factory", "/", "view", "Factory", "look"),
-    "inbox": Entry("people.inbox", "/inbox", "view", "Inbox", "look"),
-    "alerts": Entry("watch.alerts", "/alerts", "view", "Alerts", "look"),
-    "value": Entry("value.goals", "/goals", "view", "Goals and value", "look"),
-    "runs": Entry("lines.runs", "/runs", "view", "Runs", "look"),
-    "sources": Entry("data.sources", "/sources", "view", "Sources", "look"),
-    "features": Entry("data.features", "/features", "view", "Features", "look"),
-    "proposals": Entry("people.proposals", "/proposals", "view", "Proposals", "decide"),
-    "people": Entry("people.members", "/people", "manage", "People and tokens", "care"),
-    "audit": Entry("care.audit", "/audit", "manage", "Audit", "care"),
-    "entry": Entry("care.entry", "/audit/{number}", "manage", "Entry"),
-    "audit-verify": Entry("care.audit_verify", "/audit/verify", "view", "Record", "care", instead_of="audit"),
-    "views": Entry("people.views", "/views", "view", "Saved views"),
-    "proposal": Entry("people.proposal", "/proposals/{proposal}", "view", "Proposal"),
-    "new": Entry("lines.new", "/new", "run", "New line"),
-    "line": Entry("lines.line", "/lines/{line}", "view", "Line", tab="Overview"),
-    "release": Entry("models.release", "/lines/{line}/release", "view", "Release", tab="Release"),
-    "line-value": Entry(
-        "value.line_value", "/lines/{line}/value", "view", "Value", tab="Value", fits=_decides
+NAVIGATION = (
+    *(
+        "factory",
+        "inbox",
+        "alerts",
+        "value",
+        "runs",
+        "sources",
+        "features",
+        "proposals",
+        "people",
+        "audit",
+        "audit-verify",
     ),
-    "account": Entry("value.account", "/lines/{line}/value/account", "view", "What decisions were worth"),
-    "what-if": Entry(
-        "value.what_if", "/lines/{line}/value/what-if", "view", "What other amounts would change"
+    *(
+        "line",
+        "release",
+        "line-value",
+        "try",
+        "file",
+        "datasets",
+        "monitors",
+        "predictions",
+        "label",
+        "labels",
     ),
-    "try": Entry("predictions.try_row", "/lines/{line}/try", "predict", "Try it", tab="Try it"),
-    "file": Entry("lines.file", "/lines/{line}/file", "view", "Line file", tab="Line file"),
-    "file-check": Entry("lines.file_check", "/lines/{line}/file/check", "plan", "What the data say"),
-    "datasets": Entry("data.datasets", "/lines/{line}/datasets", "view", "Datasets", tab="Datasets"),
-    "difference": Entry(
-        "data.difference", "/lines/{line}/datasets/diff", "view", "Difference of two versions"
-    ),
-    "quarantine": Entry("data.quarantine", "/lines/{line}/quarantine", "view-rows", "Quarantine"),
-    "dataset": Entry("data.datasets", "/lines/{line}/datasets/{digest}", "view", "Dataset"),
-    "profile": Entry("data.profile", "/lines/{line}/datasets/{digest}/profile", "view", "Profile"),
-    "monitors": Entry("watch.monitors", "/lines/{line}/monitors", "view", "Monitors", tab="Monitors"),
-    "alert": Entry("watch.alert", "/alerts/{id}", "view", "Alert"),
-    "worst-slice": Entry("watch.worst_slice", "/alerts/{id}/slice", "view", "The worst slice"),
-    "predictions": Entry(
-        "predictions.predictions", "/lines/{line}/predictions", "view-rows", "Predictions", tab="Predictions"
-    ),
-    "prediction": Entry("predictions.prediction", "/predictions/{id}", "view-rows", "Prediction"),
-    "replay": Entry("predictions.replay", "/predictions/{id}/replay", "view-rows", "Replay"),
-    "version": Entry("models.version", "/lines/{line}/versions/{version}", "view", "Version"),
-    "card": Entry("models.card", "/lines/{line}/versions/{version}/card", "view", "Card"),
-    "rows": Entry("data.rows", "/lines/{line}/datasets/{digest}/rows", "view-rows", "Rows"),
-    "evidence": Entry("models.evidence", "/evidence/{id}", "view", "Evidence"),
-    "label": Entry(
-        "predictions.label",
-        "/lines/{line}/label",
-        "annotate",
-        "Annotate",
-        tab="Annotate",
-        fits=_is_known_to_people,
-    ),
-    "labels": Entry(
-        "predictions.labels", "/lines/{line}/labels", "view", "Labels", tab="Labels", fits=_is_known_to_people
-    ),
-    "run": Entry("lines.run", "/runs/{run}", "view", "Run"),
-}
-"""Name of each page → its row."""
+)
+"""The pages of the navigation, then those of a line's tabs, in their order; others lead to the rest."""
 
 
 @cache
 def routes() -> tuple[Route, ...]:
-    """Return the pages, each imported; the one of a fixed address comes before one whose address has values."""
-    found = [
-        Route(name, entry, import_module(f"linewright.interfaces.console.pages.{entry.module}").PAGE)
-        for name, entry in PAGES.items()
-    ]
-    return tuple(sorted(found, key=lambda route: route.entry.path.count("{")))  # the order within stays
+    """Return the pages of all capabilities, each imported; the one of a fixed address comes before one whose address has values."""
+    pages: list[Page] = [each.load(f"{module}:PAGE") for each in CAPABILITIES for module in each.pages]
+    found = {entry.name: Route(entry, page) for page in pages for entry in page.at}
+    in_order = [found[name] for name in dict.fromkeys((*NAVIGATION, *found))]
+    return tuple(sorted(in_order, key=lambda route: route.entry.path.count("{")))  # the order within stays
 
 
 class Place(NamedTuple):

@@ -42,7 +42,7 @@ from linewright.interfaces.http.provider_sign_in import Provider, ProviderSignIn
 from linewright.interfaces.http.rate_limit import RateLimit
 from linewright.interfaces.http.replies import Replies
 from linewright.interfaces.http.sign_in import SignIn, refuse_repeated
-from linewright.operations.declaration.declare import Entry, Operation, load, to_json
+from linewright.operations.declare import Entry, Operation, load, to_json
 from linewright.serve.access.authenticate import Authenticator
 from linewright.serve.access.rights import Identity
 from linewright.serve.access.shares import Turns

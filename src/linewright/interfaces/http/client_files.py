@@ -21,7 +21,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response, StreamingResponse
 
 from linewright.errors import Conflict, NotFound, RequestError, Transient
-from linewright.operations.declaration.declare import Operation, to_json
+from linewright.operations.declare import Operation, to_json
 from linewright.serve.access.rights import Identity
 from linewright.serve.access.shares import Shares
 from linewright.store.clock import later, now_utc, text_of

@@ -14,8 +14,8 @@ from linewright import __version__
 from linewright.errors import LinewrightError
 from linewright.interfaces.http.client_files import FILE_ID, FILE_NAME, Kept
 from linewright.interfaces.http.expensive import DEADLINE_S, LONG_S
-from linewright.operations.declaration.declare import Operation, to_json
-from linewright.operations.declaration.parameter import Parameter
+from linewright.operations.declare import Operation, to_json
+from linewright.operations.parameter import Parameter
 
 _JSON = "application/json"
 _BYTES = "application/octet-stream"

@@ -21,7 +21,7 @@ from linewright.engine.child import Child, ChildEnded, End, end_in_words
 from linewright.engine.context import Progress
 from linewright.errors import LinewrightError, Terminal, TooMany, Transient, from_json
 from linewright.interfaces.http.operation_process import Asked, Told
-from linewright.operations.declaration.declare import Operation
+from linewright.operations.declare import Operation
 from linewright.serve.access.rights import Identity
 from linewright.serve.models.memory import usual_budget
 

@@ -17,8 +17,8 @@ from linewright.engine.child import parent
 from linewright.engine.context import Progress
 from linewright.errors import LinewrightError, panics_explained
 from linewright.line.factory import Factory
-from linewright.operations import OPERATIONS
-from linewright.operations.declaration.declare import load, to_json
+from linewright.operations.declare import load, to_json
+from linewright.operations.table import OPERATIONS
 from linewright.serve.access.rights import Identity
 from linewright.store.files.disk import faults_explained
 

@@ -11,8 +11,8 @@ from linewright.engine.context import Progress
 from linewright.interfaces.python.notebook import NotebookProgress, display_of, is_frame, show_results
 from linewright.line import factory
 from linewright.line.factory import quiet
-from linewright.operations import OPERATIONS
-from linewright.operations.declaration.declare import Operation, load
+from linewright.operations.declare import Operation, load
+from linewright.operations.table import OPERATIONS
 from linewright.store.clock import now_utc
 
 
@@ -69,10 +69,10 @@ def _method(opened: Factory, operation: Operation) -> Callable[..., Any]:
         try:
             if any(map(is_frame, given.values())):
                 # Only whoever has a frame has loaded what it takes.
-                frames = import_module("linewright.interfaces.python.frames")
+                frames = import_module("linewright.capabilities.predictions.frames")
                 return frames.call_with_frame(operation.name, call, given, root=opened.root)
             if operation.name == "card" and not given.get("html"):
-                evidence = import_module("linewright.operations.models.evidence")
+                evidence = import_module("linewright.capabilities.evidence.operations")
                 return evidence.in_notebook(call({**given, "html": True}))
             return call(given)
         finally:

@@ -11,7 +11,7 @@ from typing import Any, Protocol, Union, cast, get_args, get_origin
 import msgspec
 
 from linewright.engine.context import Progress
-from linewright.interfaces.cli.render.dispatch import result_text
+from linewright.interfaces.cli.dispatch import result_text
 
 _REDRAW_S = 0.2
 """Time between two drawings of a progress: what changes faster cannot be read, and each is a message to the browser."""

@@ -24,6 +24,7 @@ from linewright.features.learn import learn
 from linewright.line.check.amounts import problems_of
 from linewright.line.check.contradictions import contradictions, refuse
 from linewright.line.check.dataset_checks import before_of, promises, recalled, stop_if_broken
+from linewright.line.check.destinations import refuse_shared
 from linewright.line.check.line_checks import check_file
 from linewright.line.check.view_checks import changed_views, check_views
 from linewright.line.engines import check_engine
@@ -40,7 +41,6 @@ from linewright.line.run_context import (
     read_model_file,
     resolve_task,
 )
-from linewright.line.scheduled.destinations import refuse_shared
 from linewright.line.spec import KeepSpec, LineSpec
 from linewright.line.split_rows import label_text
 from linewright.line.views.point_in_time_join import ViewColumns

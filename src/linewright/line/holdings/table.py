@@ -11,7 +11,7 @@ HOLDINGS = (
     "linewright.line.holdings.access:Tags",
     "linewright.line.holdings.small_files:PreferenceFiles",
     "linewright.line.holdings.forgotten:ForgottenLists",
-    "linewright.line.scheduled.holding:Schedules",
+    "linewright.capabilities.schedules.holding:Schedules",
     "linewright.line.holdings.views:ViewRecords",
     "linewright.line.holdings.chained:AnnotationFiles",
     "linewright.line.holdings.record:RecordHolding",

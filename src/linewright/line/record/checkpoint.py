@@ -55,7 +55,7 @@ def checkpoint(factory: Factory, line: str) -> Checkpointed | None:
     try:
         if factory.metadata.events(Dropped, line=line, newest_first=True, limit=1):
             # Else the checkpoint would hold what is kept no longer. Who ends a run loads it only then.
-            import_module("linewright.line.maintenance.retention").finish(factory, line)
+            import_module("linewright.capabilities.care.retention").finish(factory, line)
         made = _checkpoint(factory, line)
         _checkpoint_sent(factory)
         return made

@@ -75,7 +75,7 @@ def audit_served_features(factory: Factory, line: str) -> tuple[Alerted | Cleare
     """Compute features of the newest logged rows again, alert if one differs, or end that alert."""
     if not views_served(factory, line):
         return None, None
-    audited: FeatureAudit = import_module("linewright.line.audit.feature_views").audit_views(
+    audited: FeatureAudit = import_module("linewright.line.views.logged_features").audit_views(
         factory, line, sample=SAMPLE
     )
     note_audit(factory, audited, because="logged features are computed again while the line is looked after")

@@ -154,7 +154,7 @@ def plan_run(factory: Factory, spec: LineSpec, *, as_of: str | None = None) -> P
     if all(one.step != "ingest" for one in plan.changes):
         for name, source in all_sources(factory, spec).items():
             if source.has_history:
-                from linewright.line.scheduled.source_reads import read_source  # noqa: PLC0415 -- polars takes a while to import
+                from linewright.line.runs.source_reads import read_source  # noqa: PLC0415 -- polars takes a while to import
 
                 read_source(factory, spec.line, name)
     return plan

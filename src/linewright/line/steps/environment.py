@@ -54,7 +54,7 @@ def environment(*, fits: bool = True) -> Environment:
     Once a process, beside the training libraries, which it loads where it also looks what a `fit` gives.
     """
     # Imported when first asked for: planning and looking must not wait for it.
-    machine = import_module("linewright.line.rebuild.numerics")
+    machine = import_module("linewright.line.steps.numerics")
     libc = " ".join(part for part in platform.libc_ver() if part)
     return Environment(
         python=f"{platform.python_implementation()} {platform.python_version()}",

@@ -19,11 +19,11 @@ import msgspec
 import numpy as np
 import polars as pl
 
+from linewright.capabilities.serving.worker import tend_inline
 from linewright.client import Client
 from linewright.engine.context import Progress
 from linewright.errors import Terminal
 from linewright.line.factory import Factory
-from linewright.line.loop.worker import tend_inline
 from linewright.line.predict.label_file import hand_in
 from linewright.line.record.monitoring.alerts import open_alerts
 from linewright.line.release.next_ring import tend_ring

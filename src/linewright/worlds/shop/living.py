@@ -7,14 +7,14 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
 
+from linewright.capabilities.drafts.write import new_line
+from linewright.capabilities.serving.worker import tend_inline
 from linewright.charts import Axis, Line, LineChart, Mark, Point
 from linewright.charts import to_svg as draw
 from linewright.client import Client
 from linewright.data.profile.roles import GivenRoles
 from linewright.engine.context import Progress
 from linewright.line.factory import Factory
-from linewright.line.loop.worker import tend_inline
-from linewright.line.new.write import new_line
 from linewright.line.record.registry import find_model, lists_valued
 from linewright.line.runs.execute import execute_inline
 from linewright.model.package.model import Model, load

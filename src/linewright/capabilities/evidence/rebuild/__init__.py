@@ -1,0 +1,1 @@
+"""Rebuild of models."""

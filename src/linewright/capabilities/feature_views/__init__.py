@@ -1,0 +1,23 @@
+"""Feature views: what they compute, how fresh they are, who uses them, and whether logged rows agree."""
+
+from linewright.operations.capability import CARE, LOOK, Capability
+
+CAPABILITY = Capability(
+    __name__,
+    operations={
+        "features": (
+            ".operations.features",
+            LOOK,
+            "List feature views: what each computes and from what, how fresh it is, who uses it, what it costs and what is wrong.",
+        ),
+        "audit features": (
+            ".operations.logged_features",
+            CARE,
+            "Compute the features of logged rows again, and name those that differ.",
+        ),
+    },
+    results={
+        ".operations.features": ".render",
+    },
+    pages=(".pages.features",),
+)

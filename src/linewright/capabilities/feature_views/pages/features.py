@@ -1,0 +1,22 @@
+"""Features: what views compute, how fresh they are, who uses them and what is wrong; all of them, or one with its columns."""
+
+from collections.abc import Mapping
+
+from linewright.interfaces.console.page import Entry, Page
+
+
+def _asked(values: Mapping[str, str]) -> Mapping[str, tuple[str, Mapping[str, list[str]]]]:
+    return {"found": ("features", {"view": [values["view"]]} if values["view"] else {})}
+
+
+def _title(values: Mapping[str, str]) -> str:
+    return f"Feature view {values['view']}" if values["view"] else "Features"
+
+
+PAGE = Page(
+    at=(Entry("features", "/features", "view", "Features", "look"),),
+    template="feature_views/features.html.jinja",
+    apart=_asked,
+    query=("view",),
+    title=_title,
+)

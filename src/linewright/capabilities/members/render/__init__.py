@@ -1,0 +1,1 @@
+"""Terminal texts of results."""

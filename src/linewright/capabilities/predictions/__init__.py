@@ -1,0 +1,38 @@
+"""Predictions: answers to files, single rows and pictures, and labels for them."""
+
+from linewright.operations.capability import USE, Capability
+
+CAPABILITY = Capability(
+    __name__,
+    operations={
+        "predict": (".operations.predict", USE, "Answer every row of a file with the model that serves."),
+        "predict-job": (
+            ".operations.predict",
+            USE,
+            "Make predictions that a line file names under `predict` now, and write them to their destination.",
+        ),
+        "request-form": (
+            ".operations.predict",
+            USE,
+            "Say what a row that asks a line may hold: types, values, ranges and an example.",
+        ),
+        "try": (
+            ".operations.predict",
+            USE,
+            "Answer one row without logging it, say why, and find what would change the answer.",
+        ),
+        "picture show": (".operations.pictures", USE, "Show a picture that a row names, scaled down."),
+        "picture keep": (
+            ".operations.pictures",
+            USE,
+            "Keep a picture, so that a row which is tried can name it.",
+        ),
+        "feedback": (".operations.predict", USE, "Send labels for predictions, by id or key, from a file."),
+    },
+    results={
+        ".pictures": ".render.pictures",
+        ".try_row": ".render.predict",
+        ".operations.predict": ".render.predict",
+    },
+    pages=(".pages.try_row", ".pages.predictions", ".pages.prediction"),
+)

@@ -1,0 +1,1 @@
+"""Extensions on which nothing depends."""

@@ -1,1 +1,0 @@
-"""What a person reads of results: a module for each subject."""

@@ -1,1 +1,0 @@
-"""What people read of the results of commands of this kind."""

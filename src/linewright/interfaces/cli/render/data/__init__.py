@@ -1,1 +1,0 @@
-"""Text for the terminal: results of commands about data (`sources`, `datasets`, `features`, `reconcile`)."""

@@ -1,1 +1,0 @@
-"""Text for the terminal: results of commands about models (`predict`, `card`, `value`, `watch`)."""

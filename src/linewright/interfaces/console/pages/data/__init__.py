@@ -1,1 +1,0 @@
-"""Pages about data: sources, feature views, dataset versions and their rows."""

@@ -1,8 +1,0 @@
-"""Quarantine: the rows that the contract kept out, each with its place in the source and the rule."""
-
-from linewright.interfaces.console.page import Page
-
-PAGE = Page(
-    template="data/quarantine.html.jinja",
-    apart=lambda values: {"found": ("datasets", {"line": [values["line"]], "quarantine": ["true"]})},
-)

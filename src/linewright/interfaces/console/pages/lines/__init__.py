@@ -1,1 +1,0 @@
-"""Pages about lines: all of them, one with its file, and runs."""

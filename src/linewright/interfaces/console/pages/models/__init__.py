@@ -1,1 +1,0 @@
-"""Pages about models: versions, their cards and evidence, and which of them serves."""

@@ -1,9 +1,0 @@
-"""The card of a version: what it is, sentence by sentence, each with its evidence."""
-
-from linewright.interfaces.console.page import Page
-
-PAGE = Page(
-    template="models/card.html.jinja",
-    apart=lambda values: {"card": ("card", {"model": [f"{values['line']}@{values['version']}"]})},
-    title=lambda values: f"Card of {values['line']}@{values['version']}",
-)

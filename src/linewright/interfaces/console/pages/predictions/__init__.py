@@ -1,1 +1,0 @@
-"""Pages about predictions, and their labels."""

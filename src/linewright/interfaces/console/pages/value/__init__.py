@@ -1,1 +1,0 @@
-"""Pages about goals, and what decisions were worth."""

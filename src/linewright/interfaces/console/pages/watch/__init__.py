@@ -1,1 +1,0 @@
-"""Pages about monitors, and what they found."""

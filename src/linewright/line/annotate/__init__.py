@@ -1,1 +1,0 @@
-"""Annotation: which predictions people label, what they say, and what their labels change."""

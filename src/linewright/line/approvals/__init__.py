@@ -1,1 +1,0 @@
-"""What acts on proposals: votes, and what applies an approved change."""

@@ -1,1 +1,0 @@
-"""Sites without a connection: a folder with one model that serves by itself, and its predictions, which come back later."""

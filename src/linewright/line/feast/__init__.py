@@ -1,1 +1,0 @@
-"""Definitions of Feast become feature views: they are read, and never run."""

@@ -1,1 +1,0 @@
-"""Writing a line file from a look at its data."""

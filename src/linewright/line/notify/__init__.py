@@ -1,1 +1,0 @@
-"""Notifications: who is to get them, and how far they came."""

@@ -1,1 +1,0 @@
-"""Making a model again from what the record names, and comparing."""

@@ -1,1 +1,0 @@
-"""The value of a line that serves: prices, accounts, goals."""

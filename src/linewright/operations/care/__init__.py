@@ -1,1 +1,0 @@
-"""Maintenance of the factory: stored bytes, the record, backups and notifications."""

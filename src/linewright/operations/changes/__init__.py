@@ -1,1 +1,0 @@
-"""What decides what serves: promotions, halts, and changes that members propose and approve."""

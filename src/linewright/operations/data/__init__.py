@@ -1,1 +1,0 @@
-"""Sources, dataset versions, feature views and pictures."""

@@ -1,1 +1,0 @@
-"""How an operation is declared once, for command, HTTP and Python."""

@@ -1,1 +1,0 @@
-"""Lines from their file to their runs, and how they stand."""

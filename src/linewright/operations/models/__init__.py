@@ -1,1 +1,0 @@
-"""What a model answers, what it is worth, and what vouches for it."""

@@ -1,1 +1,0 @@
-"""Members, their tokens, and how they sign in."""
