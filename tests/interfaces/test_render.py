@@ -42,7 +42,7 @@ def test_each_result_finds_the_module_that_writes_it():
         f"{kind.__module__}.{kind.__name__}"
         for kind, writes in renderer.registry.items()
         if writes.__module__.startswith("linewright.") and kind is not object
-        if writes.__module__ != renderers().get(kind.__module__)
+        if writes.__module__ not in {kind.__module__, renderers().get(kind.__module__)}
     ]
     modules = {f"linewright.{'.'.join(one.relative_to(SOURCE).with_suffix('').parts)}" for one in RENDERERS}
 

@@ -144,9 +144,6 @@ class Factory:
                 "or point at it with --factory DIR",
             )
         read_factory_file(self.root)
-        self._check_format()
-
-    def _check_format(self) -> None:
         file, found = self.state / "FORMAT", form_of(self.state)
         if not found:
             # Replaced as a whole: a kill must not leave a factory that cannot be opened.

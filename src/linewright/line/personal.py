@@ -240,16 +240,13 @@ class _Masking:
             case Mapping():
                 return self._inside(value.get("line") if "at" in value else None).mapping(value)
             case msgspec.Raw():
-                return self._raw(value)
+                held = msgspec.json.decode(value)
+                found = self.of(held)
+                return value if found is held else msgspec.Raw(msgspec.json.encode(found))
             case list() | tuple():
                 return self._items(cast("list[Any] | tuple[Any, ...]", value))
             case _:
                 return value
-
-    def _raw(self, value: msgspec.Raw) -> Any:
-        held = msgspec.json.decode(value)
-        found = self.of(held)
-        return value if found is held else msgspec.Raw(msgspec.json.encode(found))
 
     def _inside(self, line: object) -> "_Masking":
         if self._lines is None or not isinstance(line, str) or not line:

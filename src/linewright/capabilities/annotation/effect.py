@@ -149,7 +149,11 @@ def _measured(
     labels = [str(msgspec.json.decode(one.question.kept or "null")) for one in rows]
     rules = task(package.task)
     labelled = rules.target(labels, package.classes)
-    said = say(package.task, _scores(rows, package), package.threshold).used_by(rule)
+    said = say(
+        package.task,
+        task(package.task).said([one.record.answer for one in rows], package.classes),
+        package.threshold,
+    ).used_by(rule)
     weight = weights_of([one.question for one in rows], batches)
     kept = np.append(weights_of([one.question for one in rows[:-last]], batches), np.zeros(last))
     all_of_them = measure_of(rule, labelled, said, weight=weight, clusters=None)
@@ -191,10 +195,6 @@ def weights_of(questions: Sequence[Question], batches: Mapping[int, Batch]) -> F
             for one in questions
         ]
     )
-
-
-def _scores(rows: Sequence[_Labelled], package: Package) -> Floats:
-    return task(package.task).said([one.record.answer for one in rows], package.classes)
 
 
 def _more(value: float, low: float, high: float, bar: float | None, n: int) -> tuple[More, int | None]:

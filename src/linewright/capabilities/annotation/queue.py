@@ -322,18 +322,15 @@ def _drawn(
 ) -> tuple[list[tuple[Candidate, Drawn, int]], list[int]]:
     """Return what is drawn of a pool with how and its stratum, and how many of the pool each stratum has."""
     uncertainty = np.array([one.uncertainty for one in pool])
-    features = features_of([one.row for one in pool], _types(allowed))
+    features = features_of(
+        [one.row for one in pool], {one.name: one.type for one in allowed.columns if one.role != "carried"}
+    )
     found = draw(uncertainty, features, settings.size, seed=seed)
     strata = strata_of(uncertainty)
     asked: list[tuple[Candidate, Drawn, int]] = [
         (pool[at], "random" if at in found.at_random else "chosen", int(strata[at])) for at in found.places
     ]
     return asked, np.bincount(strata, minlength=STRATA).tolist()
-
-
-def _types(allowed: AllowedLabels) -> Mapping[str, str]:
-    """Return the types of the columns that the model reads, or would."""
-    return {one.name: one.type for one in allowed.columns if one.role != "carried"}
 
 
 def _nothing_to_label(line: str, *, only: bool, is_table: bool) -> RequestError:

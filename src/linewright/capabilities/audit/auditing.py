@@ -48,7 +48,11 @@ class Auditing(PollingThread):
         try:
             record_refused(factory)
         finally:
-            spec = self._declared(factory)
+            stamp = stamp_at(factory.root / FACTORY_FILE)
+            if stamp != self._stamp:
+                self._stamp = stamp
+                self._spec = factory.file().audit
+            spec = self._spec
             if spec is not None:
                 self._publish(factory, spec, at_once=at_once)
 
@@ -66,11 +70,3 @@ class Auditing(PollingThread):
                         Progress(step="audit", says=f"{to} has all signed checkpoints again", stays=True)
                     )
             self._failing = set(ill)
-
-    def _declared(self, factory: Factory) -> AuditSpec | None:
-        """Return what ``factory.yaml`` says; while it is wrong, what it said before."""
-        stamp = stamp_at(factory.root / FACTORY_FILE)
-        if stamp != self._stamp:
-            self._stamp = stamp
-            self._spec = factory.file().audit
-        return self._spec

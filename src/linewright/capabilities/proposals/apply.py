@@ -20,7 +20,6 @@ from linewright.people.facts import (
     RestoreChange,
 )
 from linewright.release import promotion
-from linewright.store.protocols import Pointer
 
 
 def apply_change(factory: Factory, approved: Look) -> ErasureReport | None:
@@ -69,25 +68,21 @@ def _promote(factory: Factory, proposed: ChangeProposed, change: PromotionChange
     if not change.forced and is_tried_first(factory, factory.line(line)):
         _try(factory, proposed, change)
     else:
-        _serve(factory, proposed, change, on)
-
-
-def _serve(factory: Factory, proposed: ChangeProposed, change: PromotionChange, on: Pointer) -> None:
-    promotion.promote(
-        factory.context,
-        factory.serving,
-        promotion.Candidate(
-            line=change.line,
-            model=change.model,
-            package=change.package,
-            certificate=None if change.forced else change.certificate,
-        ),
-        because=proposed.because,
-        forced=change.forced,
-        declared=declared_before(factory.metadata, change.line, change.package),
-        proposal=proposed.id,
-        on=on,
-    )
+        promotion.promote(
+            factory.context,
+            factory.serving,
+            promotion.Candidate(
+                line=change.line,
+                model=change.model,
+                package=change.package,
+                certificate=None if change.forced else change.certificate,
+            ),
+            because=proposed.because,
+            forced=change.forced,
+            declared=declared_before(factory.metadata, change.line, change.package),
+            proposal=proposed.id,
+            on=on,
+        )
 
 
 def _try(factory: Factory, proposed: ChangeProposed, change: PromotionChange) -> None:

@@ -9,7 +9,7 @@ from typing import BinaryIO
 
 import polars as pl
 
-from linewright.capabilities.schedules.undelivered import Undelivered, UndeliveredRun
+from linewright.capabilities.schedules.undelivered import Undelivered
 from linewright.data.read.sql.column_types import Kind
 from linewright.data.write.bucket import put_file
 from linewright.data.write.table import kind_of, open_table
@@ -65,33 +65,23 @@ def write_answers(
     run, to = undelivered.run(), job.to
     name = described(to, line, run.began)
     if isinstance(to, TableDestination):
-        _to_table(factory, undelivered, run, to, where, is_again=is_again)
+        if run.rows:
+            first = next(undelivered.parts())
+            columns: dict[str, Kind] = {name: kind_of(dtype) for name, dtype in first.schema.items()}
+            writer, write = open_table(
+                to.table, to.at, factory.root, where=where, columns=columns, run=run.run
+            )
+            writer.add_rows(write, undelivered.parts(), is_again=is_again)
+        place, broken = undelivered.quarantine, undelivered.ready_broken
+        if broken is None:
+            place.unlink(missing_ok=True)
+        else:
+            replace_file(place, lambda file: _copy(broken, file))
     elif is_remote(to.file):
         _to_bucket(factory, undelivered, name, to.at, where)
     else:
         _to_file(undelivered, factory.root / name)
     return "" if run.has_no_answers else name
-
-
-def _to_table(
-    factory: Factory,
-    undelivered: Undelivered,
-    run: UndeliveredRun,
-    to: TableDestination,
-    where: str,
-    *,
-    is_again: bool,
-) -> None:
-    if run.rows:
-        first = next(undelivered.parts())
-        columns: dict[str, Kind] = {name: kind_of(dtype) for name, dtype in first.schema.items()}
-        writer, write = open_table(to.table, to.at, factory.root, where=where, columns=columns, run=run.run)
-        writer.add_rows(write, undelivered.parts(), is_again=is_again)
-    place, broken = undelivered.quarantine, undelivered.ready_broken
-    if broken is None:
-        place.unlink(missing_ok=True)
-    else:
-        replace_file(place, lambda file: _copy(broken, file))
 
 
 def _to_bucket(factory: Factory, undelivered: Undelivered, url: str, at: str | None, where: str) -> None:

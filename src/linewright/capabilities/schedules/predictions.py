@@ -62,7 +62,15 @@ def predict_job(factory: Factory, line: str, job: str, *, everything: bool = Fal
     once. An interruption before that leaves nothing.
     """
     spec = factory.line(line)
-    asked = _job(spec, job)
+    if job not in spec.predict:
+        raise RequestError(
+            "the line file has no such predictions",
+            where=f"{spec.line}: predict",
+            found=job,
+            allowed=", ".join(spec.predict) or "none",
+            hint="add them: predict: {NAME: {rows: SOURCE, to: {file: answers.parquet}, when: [{every: 1d}]}}",
+        )
+    asked = spec.predict[job]
     with held_undelivered(factory, spec.line, job) as undelivered, _placed(factory, spec.line):
         refuse_halted(factory, spec.line)  # also what was made before: nobody wants it of this model now
         refuse_second(factory, spec, job)
@@ -79,18 +87,6 @@ def runs_before(factory: Factory, line: str, job: str) -> list[PredictionsMade]:
     """Return how the predictions of a name went so far, newest first."""
     events = factory.metadata.events(PredictionsMade, line=line, newest_first=True)
     return [one for one in events if one.job == job]
-
-
-def _job(spec: LineSpec, job: str) -> PredictSpec:
-    if job not in spec.predict:
-        raise RequestError(
-            "the line file has no such predictions",
-            where=f"{spec.line}: predict",
-            found=job,
-            allowed=", ".join(spec.predict) or "none",
-            hint="add them: predict: {NAME: {rows: SOURCE, to: {file: answers.parquet}, when: [{every: 1d}]}}",
-        )
-    return spec.predict[job]
 
 
 @contextmanager

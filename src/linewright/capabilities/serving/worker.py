@@ -207,7 +207,13 @@ class Tending(PollingThread):
     def _looking(self, factory: Factory) -> Generator[Callable[[], None]]:
         changes = Changes(factory)
         self._resume(factory)
-        self._settle(factory)
+        for path in sorted((factory.state / ANNOTATE).glob("*.sqlite")):
+            try:
+                settle(factory, path.stem)
+            except LinewrightError as error:
+                sys.stderr.write(f"error: labels of {path.stem} are not feedback yet: {error}\n")
+            except Exception:  # noqa: BLE001 -- as in `_look`
+                sys.stderr.write(traceback.format_exc())
         yield partial(self._round, factory, changes)
 
     def _round(self, factory: Factory, changes: Changes) -> None:
@@ -461,16 +467,6 @@ class Tending(PollingThread):
                 sys.stderr.write(
                     f"error: answers about a person who is forgotten are not removed yet: {one}\n"
                 )
-
-    def _settle(self, factory: Factory) -> None:
-        """Make feedback of labels that annotators gave before something was interrupted."""
-        for path in sorted((factory.state / ANNOTATE).glob("*.sqlite")):
-            try:
-                settle(factory, path.stem)
-            except LinewrightError as error:
-                sys.stderr.write(f"error: labels of {path.stem} are not feedback yet: {error}\n")
-            except Exception:  # noqa: BLE001 -- as in `_look`
-                sys.stderr.write(traceback.format_exc())
 
     def _retire(self, factory: Factory) -> None:
         """Once a day take out what lines keep no longer, and tell what went."""

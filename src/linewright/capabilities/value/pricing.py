@@ -62,7 +62,7 @@ class Pricing:
             priced = price(
                 one.value,
                 row.get,
-                alarm=_is_alarm(one.record, one.package),
+                alarm=one.record.answer["prediction"] == one.package.classes[-1],
                 against=self._rule == "always" if before is None else before,
                 positive=one.is_positive,
             )
@@ -127,7 +127,9 @@ class Pricing:
             scored: list[int] = []
             for i in places:
                 if _is_same_model(before, mature[i].package):
-                    decided[i] = _probability(mature[i].record, before) >= _threshold(before)
+                    decided[i] = float(
+                        task(before.task).said([mature[i].record.answer], before.classes)[0, 1]
+                    ) >= _threshold(before)
                 else:
                     scored.append(i)
             if scored:
@@ -175,17 +177,9 @@ class _Champions:
         return self._digests.get(chain[place - 1]) if place else None
 
 
-def _is_alarm(record: Prediction, package: Package) -> bool:
-    return record.answer["prediction"] == package.classes[-1]
-
-
 def _is_same_model(one: Package, other: Package) -> bool:
     """Return whether two packages answer the same probabilities: they part only where the positive class begins."""
     return (one.graph, one.calibration, one.encoder) == (other.graph, other.calibration, other.encoder)
-
-
-def _probability(record: Prediction, package: Package) -> float:
-    return float(task(package.task).said([record.answer], package.classes)[0, 1])
 
 
 def _threshold(package: Package) -> float:

@@ -156,10 +156,6 @@ def _view(name: str, value: Any, depth: int, budget: _Budget) -> View:
     if isinstance(value, Sequence) and not isinstance(value, str):
         return _items(name, value, depth, budget)
     budget.take()
-    return _alone(name, value)
-
-
-def _alone(name: str, value: Any) -> View:
     if value is None or value == "":
         return View(form="nothing")
     if isinstance(value, bool):

@@ -61,7 +61,11 @@ class NotebookProgress:
 
     def __call__(self, progress: Progress) -> None:
         """Show one step forward."""
-        bundle = _progress(progress)
+        count = f"{progress.done:,} of {progress.of:,}" if progress.of else ""
+        left = "" if progress.seconds_left is None else f"about {progress.seconds_left:.0f} s left"
+        plain = "  ".join(part for part in (progress.step, count, left, progress.says) if part)
+        bar = f'<progress value="{progress.done}" max="{progress.of}"></progress> ' if progress.of else ""
+        bundle = {"text/plain": plain, "text/html": f"<div>{bar}{html.escape(plain)}</div>"}
         if progress.stays:
             self._display(bundle, raw=True)
         elif self._handle is None:
@@ -77,14 +81,6 @@ class NotebookProgress:
         if self._handle is not None:
             self._handle.update({"text/plain": "", "text/html": ""}, raw=True)
         self._handle, self._drawn_at = None, -_REDRAW_S
-
-
-def _progress(progress: Progress) -> dict[str, str]:
-    count = f"{progress.done:,} of {progress.of:,}" if progress.of else ""
-    left = "" if progress.seconds_left is None else f"about {progress.seconds_left:.0f} s left"
-    plain = "  ".join(part for part in (progress.step, count, left, progress.says) if part)
-    bar = f'<progress value="{progress.done}" max="{progress.of}"></progress> ' if progress.of else ""
-    return {"text/plain": plain, "text/html": f"<div>{bar}{html.escape(plain)}</div>"}
 
 
 def show_results(annotation: Any) -> None:
@@ -119,7 +115,7 @@ def to_html(value: Any) -> str:
             "</iframe>"
         )
     said = result_text(value)
-    told = _pairs(value) if said is None else _told(said)
+    told = _pairs(value) if said is None else f'<pre style="white-space:pre-wrap">{html.escape(said)}</pre>'
     parts = [] if type(value).__name__ in _ONLY_TABLES else [told]
     named = ("frame",) if hasattr(value, "frame") else _TABLES.get(type(value).__name__)
     fields: Sequence[str] = () if named is None and said is not None else value.__struct_fields__
@@ -159,10 +155,6 @@ _COLUMNS: Mapping[str, Sequence[str]] = {
     ),
 }
 """Fields of structs that have more than a table holds."""
-
-
-def _told(said: str) -> str:
-    return f'<pre style="white-space:pre-wrap">{html.escape(said)}</pre>'
 
 
 def _pairs(value: Any) -> str:

@@ -55,9 +55,5 @@ def described(to: FileDestination | TableDestination, line: str, began: str = ""
     """
     if isinstance(to, FileDestination):
         file = to.file.replace("{line}", line)
-        return file.replace("{at}", _stamp(began)) if began else file
+        return file.replace("{at}", f"{began[:19].replace('-', '').replace(':', '')}Z") if began else file
     return f"table {to.table} of {shown_place(to.at)}"
-
-
-def _stamp(instant: str) -> str:
-    return f"{instant[:19].replace('-', '').replace(':', '')}Z"

@@ -41,7 +41,7 @@ from linewright.line.run_context import (
     read_model_file,
     resolve_task,
 )
-from linewright.line.spec import KeepSpec, LineSpec
+from linewright.line.spec import LineSpec
 from linewright.line.split_rows import label_text
 from linewright.line.views.point_in_time_join import ViewColumns
 from linewright.line.views.read_events import read_events
@@ -71,16 +71,7 @@ def check_line(factory: Factory, name: str) -> Sound:
     path = factory.path_of(name)
     spec = factory.line(name)
     refuse(unsupported(spec, path))
-    _require_kept_for_long_enough(spec, read_factory_file(factory.root).keep)
-    try:
-        refuse_shared(factory, spec)
-        return _check_data(factory, spec)
-    except LinewrightError as error:
-        raise placed(error, path, name) from error
-
-
-def _require_kept_for_long_enough(spec: LineSpec, everywhere: KeepSpec) -> None:
-    """Require that `factory.yaml` keeps the answers of a line for as long as it needs them; of its own file `checks` says so."""
+    everywhere = read_factory_file(factory.root).keep
     found = too_short(spec, kept_of(spec, everywhere))
     if found is not None:
         raise SpecError(
@@ -90,6 +81,11 @@ def _require_kept_for_long_enough(spec: LineSpec, everywhere: KeepSpec) -> None:
             allowed=f"at least {found[1]} together",
             hint=f"keep them longer, or say so in lines/{spec.line.partition('.')[0]}.yaml; until then they are kept for as long as the line needs them",
         )
+    try:
+        refuse_shared(factory, spec)
+        return _check_data(factory, spec)
+    except LinewrightError as error:
+        raise placed(error, path, name) from error
 
 
 def _check_data(factory: Factory, spec: LineSpec) -> Sound:

@@ -214,26 +214,23 @@ def parse_factory_file(text: str, *, name: str) -> FactoryFile:
             check_secrets(nodes, mistakes)
         spec = fit_spec(FactoryFile, nodes, mistakes) if nodes else None
         if nodes and spec:
-            _check_keep(spec.keep, nodes, mistakes)
+            keep = spec.keep
+            for place, what, found in wrong_ages(keep):
+                node = find(nodes, place) or nodes
+                mistakes.add(
+                    Mistake(
+                        path=dotted(place),
+                        line=node.line,
+                        column=node.column,
+                        what=what,
+                        found=found,
+                        allowed=f"a longer one, e.g. 90d, and at most {LONGEST}",
+                    )
+                )
             _check_lineage(spec, nodes, mistakes)
     mistakes.raise_if_any()
     assert spec is not None  # noqa: S101 -- without a mistake there is a spec
     return spec
-
-
-def _check_keep(keep: KeepSpec, root: Entries, mistakes: Mistakes) -> None:
-    for place, what, found in wrong_ages(keep):
-        node = find(root, place) or root
-        mistakes.add(
-            Mistake(
-                path=dotted(place),
-                line=node.line,
-                column=node.column,
-                what=what,
-                found=found,
-                allowed=f"a longer one, e.g. 90d, and at most {LONGEST}",
-            )
-        )
 
 
 def _check_lineage(spec: FactoryFile, root: Entries, mistakes: Mistakes) -> None:

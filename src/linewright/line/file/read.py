@@ -34,13 +34,9 @@ def read_line(path: Path, site: str = "") -> LineSpec:
     """
     with suppress(OSError):
         stamp = stamp_of(path.stat())
-        if not is_young(stamp, _now_s()):
+        if not is_young(stamp, datetime.fromisoformat(now_utc()).timestamp()):
             return _raised(_unchanged(str(path), stamp, site))
     return _raised(_parsed(read_text(path), str(path), site))
-
-
-def _now_s() -> float:
-    return datetime.fromisoformat(now_utc()).timestamp()
 
 
 def _raised(outcome: LineSpec | SpecError) -> LineSpec:
@@ -116,7 +112,14 @@ def unsupported(spec: LineSpec, path: Path | None = None) -> list[SpecError]:
     >>> [error.where for error in unsupported(parse_line(line, name="a.yaml"))]
     ['label.columns']
     """
-    sections = _not_yet(spec)
+    sections: list[tuple[tuple[str | int, ...], str | None, str]] = [
+        *([(("label", "columns"), None, "")] if spec.label.columns is not None else []),
+        *(
+            (("contract", "columns", name, "type"), rule.type, "a type of single values")
+            for name, rule in spec.contract.columns.items()
+            if rule.type == "list"
+        ),
+    ]
     root = _nodes_at(path, spec.line) if path and sections else None
     return [
         SpecError(
@@ -175,20 +178,6 @@ def _placed(error: LinewrightError, root: Entries, path: Path) -> LinewrightErro
             "errors": [{**one, **_placed(from_json(one), root, path).to_json()} for one in listed],
         }
     return type(error)(**parts)
-
-
-def _not_yet(spec: LineSpec) -> list[tuple[tuple[str | int, ...], str | None, str]]:
-    """Return (section, what stands there, what may stand there) of each."""
-    columns = [
-        (True, ("contract", "columns", name, "type"), rule.type, "a type of single values")
-        for name, rule in spec.contract.columns.items()
-        if rule.type == "list"
-    ]
-    sections: list[tuple[bool, tuple[str | int, ...], str | None, str]] = [
-        (spec.label.columns is not None, ("label", "columns"), None, ""),
-        *columns,
-    ]
-    return [(section, found, allowed) for stands, section, found, allowed in sections if stands]
 
 
 def schema(section: str | None = None) -> dict[str, Any]:

@@ -224,7 +224,12 @@ class _Builder:
             if documents > 1:
                 self._refuse(event, "a second document", hint="one line a file; remove the '---'")
                 break
-            self._refuse_extras(event)
+            if isinstance(event, AliasEvent):
+                self._refuse(event, f"an alias (*{event.anchor})", hint="write the value out")
+            elif anchor := getattr(event, "anchor", None):
+                self._refuse(event, f"an anchor (&{anchor})", hint="write the value out where it is needed")
+            if tag := getattr(event, "tag", None):
+                self._refuse(event, f"a tag ({tag})", hint="write the plain value")
             if isinstance(event, SequenceEndEvent | MappingEndEvent):
                 self._open.pop()
             elif (node := _node(event)) is not None:
@@ -235,14 +240,6 @@ class _Builder:
                 self._refuse(event, f"nesting more than {MAX_DEPTH} deep")
                 return []
         return self._roots
-
-    def _refuse_extras(self, event: Event) -> None:
-        if isinstance(event, AliasEvent):
-            self._refuse(event, f"an alias (*{event.anchor})", hint="write the value out")
-        elif anchor := getattr(event, "anchor", None):
-            self._refuse(event, f"an anchor (&{anchor})", hint="write the value out where it is needed")
-        if tag := getattr(event, "tag", None):
-            self._refuse(event, f"a tag ({tag})", hint="write the plain value")
 
     def _refuse(self, event: Event, what: str, *, hint: str = "") -> None:
         mark = event.start_mark

@@ -245,7 +245,11 @@ def _until(factory: Factory, line: str, position: dict[str, int], end: str) -> I
 
 def _start(factory: Factory, spec: LineSpec, watch: WatchSpec, newest: Watched | None) -> str | None:
     """Return where the next window begins; `None` while a clock that was set back is not there again, or was not seen for long enough."""
-    start = newest.end if newest else _floor(_first_promotion(factory, spec.line), watch)
+    start = (
+        newest.end
+        if newest
+        else _floor(factory.metadata.events(Promoted, line=spec.line, limit=1)[0].at, watch)
+    )
     if start <= factory.now():
         return start
     tend_clock(factory, spec.line)
@@ -270,10 +274,6 @@ def _last_end(factory: Factory, line: str, instant: str) -> str | None:
 def _champion(factory: Factory, line: str) -> Version | None:
     champion = factory.metadata.pointer(line).champion
     return next((one for one in factory.metadata.versions(line) if one.version == champion), None)
-
-
-def _first_promotion(factory: Factory, line: str) -> str:
-    return factory.metadata.events(Promoted, line=line, limit=1)[0].at
 
 
 def _floor(at: str, watch: WatchSpec) -> str:

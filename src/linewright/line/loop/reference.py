@@ -198,7 +198,11 @@ def arrays(columns: Columns, model: Model) -> dict[str, np.ndarray]:
     if window is not None:
         return {window.recent: _newest(columns[window.recent])}
     if model.package.encoder.items:
-        return {name: _lengths(values) for name, values in columns.items() if isinstance(values, Levels)}
+        return {
+            name: np.array([*(len(read_list(one)) for one in values.levels), 0.0])[values.codes]
+            for name, values in columns.items()
+            if isinstance(values, Levels)
+        }
     texts = {text.column for text in model.package.encoder.texts}
     found: dict[str, np.ndarray] = {}
     for name, values in columns.items():
@@ -220,10 +224,6 @@ def _newest(recent: Values) -> np.ndarray:
         for text in recent.levels
     ]
     return np.array([*numbers, np.nan])[recent.codes]
-
-
-def _lengths(histories: Levels) -> np.ndarray:
-    return np.array([*(len(read_list(one)) for one in histories.levels), 0.0])[histories.codes]
 
 
 def _array(values: Values, *, is_text: bool) -> np.ndarray:

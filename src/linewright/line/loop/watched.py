@@ -142,7 +142,7 @@ class RequestedTraining(msgspec.Struct, frozen=True, kw_only=True):
 def seen_of(factory: Factory, line: str, windows: int) -> Seen:
     """Return what monitors saw in the last closed windows of a line."""
     closed = factory.metadata.events(Watched, line=line, newest_first=True, limit=windows)[::-1]
-    names = _names(factory, line)
+    names = {one.digest: f"{line}@{one.version}" for one in factory.metadata.versions(line)}
     alerts: dict[Watching, str] = {(one.monitor, one.column): one.id for one in open_alerts(factory, line)}
     monitors, left_out = _monitors(factory, line, closed, alerts)
     return Seen(
@@ -168,10 +168,6 @@ def bar_of(factory: Factory, line: str) -> float:
     """Return the PSI that is worth naming, as the line file has it; the usual one if the file is wrong."""
     watch = factory.line(line).watch if factory.trouble_with(line) is None else None
     return watch.drift.psi if watch is not None else DriftSpec().psi
-
-
-def _names(factory: Factory, line: str) -> Mapping[str, str]:
-    return {one.digest: f"{line}@{one.version}" for one in factory.metadata.versions(line)}
 
 
 def _monitors(
@@ -248,19 +244,15 @@ def history_of(factory: Factory, alert: Alerted, windows: int) -> tuple[SeenIn, 
     """Return what the monitor of an alert saw in windows around it, oldest first; nothing of monitors that count no cells."""
     if alert.monitor not in _OF_DATA:
         return ()
-    around = _around(factory, alert, windows)
+    closed = factory.metadata.events(Watched, line=alert.line)
+    last = next((i for i, one in enumerate(closed) if one.at >= alert.at), len(closed) - 1)
+    around = closed[max(0, last + 1 - windows) : last + 1 + windows // 3]
     name: Watching = (alert.monitor, alert.column)
     return tuple(
         SeenIn(start=one.start, end=one.end, value=index)
         for base, part in _by_reference(factory, around)
         for one, index in shifts_by_monitor(base, part, {name}).get(name, [])
     )
-
-
-def _around(factory: Factory, alert: Alerted, windows: int) -> list[Watched]:
-    closed = factory.metadata.events(Watched, line=alert.line)
-    last = next((i for i, one in enumerate(closed) if one.at >= alert.at), len(closed) - 1)
-    return closed[max(0, last + 1 - windows) : last + 1 + windows // 3]
 
 
 def then_and_now(factory: Factory, alert: Alerted) -> tuple[Cell, ...]:
@@ -294,7 +286,14 @@ def _breaches(column: str, reference: Reference, window: Window) -> Iterator[Cel
 
 def cells_of_summary(summary: Summary, then: Counts, now: Counts) -> tuple[Cell, ...]:
     """Return the cells of a column with the rows in each: its bins or listed values, then other, unseen and missing ones if there are some."""
-    bins = zip(_named(summary), _lows(summary), _highs(summary), then.counts, now.counts, strict=True)
+    bins = zip(
+        _named(summary),
+        [None, *summary.edges] if summary.kind == "number" else [None] * len(summary.values),
+        [*summary.edges, None] if summary.kind == "number" else [None] * len(summary.values),
+        then.counts,
+        now.counts,
+        strict=True,
+    )
     cells = [
         Cell(name=name, then=before, now=after, low=low, high=high) for name, low, high, before, after in bins
     ]
@@ -306,14 +305,6 @@ def cells_of_summary(summary: Summary, then: Counts, now: Counts) -> tuple[Cell,
         if before or after:
             cells.append(Cell(name=name, then=before, now=after))
     return tuple(cells)
-
-
-def _lows(summary: Summary) -> list[float | None]:
-    return [None, *summary.edges] if summary.kind == "number" else [None] * len(summary.values)
-
-
-def _highs(summary: Summary) -> list[float | None]:
-    return [*summary.edges, None] if summary.kind == "number" else [None] * len(summary.values)
 
 
 def _named(summary: Summary) -> list[str]:

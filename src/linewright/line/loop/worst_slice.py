@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 
 from linewright.errors import Conflict
-from linewright.features.encode import Columns, Levels, Numbers, Values
+from linewright.features.encode import Columns, Levels, Numbers
 from linewright.features.learn import to_columns
 from linewright.line.factory import Factory
 from linewright.line.loop.performance import scores_of
@@ -350,10 +350,7 @@ def _compared(model: Model, then: Columns, now: Columns, *, without: str | None)
 
 
 def _rows_of(columns: Columns) -> int:
-    return _length(next(iter(columns.values())))
-
-
-def _length(values: Values) -> int:
+    values = next(iter(columns.values()))
     match values:
         case Numbers(values=numbers):
             return len(numbers)

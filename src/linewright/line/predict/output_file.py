@@ -73,7 +73,11 @@ class AnswersFile:
     ) -> None:
         try:
             if kind is None:
-                self._finish()
+                if self._parquet is not None:
+                    self._parquet.close()
+                self._open.flush()
+                os.fsync(self._open.fileno())
+                self._draft.replace(self._path)
         except OSError as failure:
             raise _cannot_write(self._path, failure) from failure
         finally:
@@ -82,13 +86,6 @@ class AnswersFile:
             with suppress(OSError), self._open:
                 if self._parquet is not None:
                     self._parquet.close()
-
-    def _finish(self) -> None:
-        if self._parquet is not None:
-            self._parquet.close()
-        self._open.flush()
-        os.fsync(self._open.fileno())
-        self._draft.replace(self._path)
 
 
 def _held(draft: Path) -> BinaryIO:

@@ -69,7 +69,9 @@ def next_sealing(factory: Factory, line: str) -> str | None:
 
 
 def _seal_one(factory: Factory, line: str, due: Sequence[Path]) -> Sealed | None:
-    counted = _counted(factory, line)
+    feedback = factory.labels_of(line)
+    damaged = {one.segment for one in feedback.catch_up()}
+    counted = {name: position for name, position in feedback.counted().items() if name not in damaged}
     trouble: Corrupt | None = None
     for path in due:
         with _alone(path) as size:
@@ -93,13 +95,6 @@ def _due(folder: Path) -> list[Path]:
             about = path.stat()
             due += [path] if about.st_size >= SEAL_BYTES or about.st_mtime < before else []
     return due
-
-
-def _counted(factory: Factory, line: str) -> dict[str, int]:
-    """Return up to where the index has each segment in which there is nothing but records."""
-    feedback = factory.labels_of(line)
-    damaged = {one.segment for one in feedback.catch_up()}
-    return {name: position for name, position in feedback.counted().items() if name not in damaged}
 
 
 @contextmanager

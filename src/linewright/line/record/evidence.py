@@ -264,7 +264,11 @@ def _beside(factory: Factory, newest: Claim, promoted_on: str) -> Claim:
 def _claim(factory: Factory, digest: str, seen: dict[str, Claim]) -> Claim:
     if digest not in seen:
         body = msgspec.json.decode(factory.metadata.body(digest))
-        below = [one for one in _digests_in(body) if one != digest and _is_result(factory, one)]
+        below = [
+            one
+            for one in _digests_in(body)
+            if one != digest and any(found == one for found, _ in factory.metadata.find(one))
+        ]
         if body["kind"] == "dataset":
             below += _annotated(factory, digest)
         seen[digest] = Claim(
@@ -285,10 +289,6 @@ def _annotated(factory: Factory, dataset: str) -> list[str]:
             if read is not None and read.dataset == dataset and read.annotated is not None and read.labelled:
                 found[read.annotated] = None
     return list(found)
-
-
-def _is_result(factory: Factory, digest: str) -> bool:
-    return any(found == digest for found, _ in factory.metadata.find(digest))
 
 
 def _digests_in(value: object) -> list[str]:

@@ -183,7 +183,9 @@ def view_status(factory: Factory, view: ViewSpec, lines: Sequence[str]) -> ViewS
         columns=tuple(_column(one, types) for one in view.aggregates),
         used_by=tuple(uses),
         read=None if read is None else _reading(*read, is_hidden=is_hidden),
-        records=_without_newest(records) if records is not None and is_hidden else records,
+        records=msgspec.structs.replace(records, newest=None, newest_known=None)
+        if records is not None and is_hidden
+        else records,
         problems=(*failed, *_problems(factory, view, uses, served, records)),
     )
 
@@ -266,10 +268,6 @@ def _records(factory: Factory, facts: ViewFacts, view: ViewSpec) -> RecordsStatu
             cpu_s=header.cpu_s,
         )
     return None
-
-
-def _without_newest(records: RecordsStatus) -> RecordsStatus:
-    return msgspec.structs.replace(records, newest=None, newest_known=None)
 
 
 def changed_models(

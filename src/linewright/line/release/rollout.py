@@ -48,7 +48,8 @@ def begin_trial(
 ) -> Deployed:
     """Let a certified candidate be tried as its line file says, in place of an older one that is."""
     line, context = spec.line, factory.context
-    rollout = _rollout_of(spec)
+    rollout = spec.release.rollout
+    rollout = "canary" if rollout == "immediate" else rollout
     share = {"canary": (spec.release.steps or (1.0,))[0], "shadow": 0.0, "blue-green": 1.0}[rollout]
     begins = {
         "canary": f"it begins with {share:.0%} of the rows",
@@ -69,11 +70,6 @@ def begin_trial(
     )
 
 
-def _rollout_of(spec: LineSpec) -> Rollout:
-    rollout = spec.release.rollout
-    return "canary" if rollout == "immediate" else rollout
-
-
 def is_tried_first(factory: Factory, spec: LineSpec) -> bool:
     """Return whether a candidate that passed its gates is tried before it serves; the first model of a line never is."""
     champion = factory.metadata.pointer(spec.line).champion
@@ -87,7 +83,11 @@ def tend_canary(factory: Factory, spec: LineSpec) -> Deployed | Promoted | Withd
     """
     context, line = factory.context, spec.line
     canary = canary_of(context.metadata, line)
-    _forget_copies(factory, line, but=canary)
+    # The record has what it showed, and each answer can be computed again from the row in the prediction log.
+    for folder in factory.copies_of(line).glob("*"):
+        if canary is None or folder.name != canary.salt:
+            # A child that is still ending may write on; then the next look removes the rest.
+            shutil.rmtree(folder, ignore_errors=True)
     if canary is None:
         return None
     trouble = trouble_with(factory.serving, line, canary.package)
@@ -166,17 +166,6 @@ def _next_step(
         declared=declared_before(context.metadata, line, canary.package),
         evidence=evidence,
     )
-
-
-def _forget_copies(factory: Factory, line: str, *, but: Deployed | None) -> None:
-    """Remove what was answered beside the path of the answer in trials that are over.
-
-    The record has what it showed, and each answer can be computed again from the row in the prediction log.
-    """
-    for folder in factory.copies_of(line).glob("*"):
-        if but is None or folder.name != but.salt:
-            # A child that is still ending may write on; then the next look removes the rest.
-            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _worse(trial: Trial) -> str:

@@ -351,17 +351,13 @@ def _follow(factory: Factory, client: "EngineClient", lock: ProcessLock, run: st
             )
         if lock.acquire():
             raise _ExecutorEnded
-        now = _step_at_work(client.done(run))
+        done = client.done(run)
+        steps: Sequence[LineStep] = import_module("linewright.line.steps.table").STEPS
+        left = [step for step in steps if step.name not in done]
+        now = Progress(step=left[0].name, says=left[0].doing) if done and left else None
         if now is not None and now != told:
             factory.report(now)
             told = now
-
-
-def _step_at_work(done: Sequence[str]) -> Progress | None:
-    """Return the step after the steps that have been done; `None` before the first and behind the last."""
-    steps: Sequence[LineStep] = import_module("linewright.line.steps.table").STEPS
-    left = [step for step in steps if step.name not in done]
-    return Progress(step=left[0].name, says=left[0].doing) if done and left else None
 
 
 def _same(factory: Factory, wanted: str, now: Plan) -> None:

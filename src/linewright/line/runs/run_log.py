@@ -131,7 +131,10 @@ class RunLog:
         with suppress(OSError):
             if not self._file.exists():
                 self._file.parent.mkdir(exist_ok=True)
-                _drop_oldest(self._file.parent)
+                folder = self._file.parent
+                # Ids of runs begin with the time at which they were made.
+                for path in sorted(folder.glob("*.log"))[: 1 - MOST_RUNS]:
+                    path.unlink(missing_ok=True)
             with self._file.open("ab") as file:
                 file.write(b"".join(msgspec.json.encode(one) + _LINE_END for one in lines))
                 size = file.tell()
@@ -177,12 +180,6 @@ def _read(file: Path) -> Iterator[LogLine]:
             # The last one may not be there as a whole yet, or never, after a kill.
             with suppress(msgspec.MsgspecError):
                 yield msgspec.json.decode(line, type=LogLine)
-
-
-def _drop_oldest(folder: Path) -> None:
-    # Ids of runs begin with the time at which they were made.
-    for path in sorted(folder.glob("*.log"))[: 1 - MOST_RUNS]:
-        path.unlink(missing_ok=True)
 
 
 def _path(factory: Factory, run: str) -> Path:

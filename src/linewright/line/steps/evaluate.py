@@ -57,7 +57,11 @@ def _clusters(
     if work.spec.recommend is not None:
         return users_of(work, rows)
     if work.spec.forecast is not None:
-        return _clusters_of_series(work, rows, truth, scores)
+        series = series_of(work, rows)
+        if series.max(initial=0) + 1 >= FEWEST_SERIES:
+            return series
+        losses = [work.rules.row_loss(truth, one) for one in scores]
+        return blocks_in_time(losses[0], [np.zeros(len(rows)), *losses[1:]])
     match _kind(work):
         case "block":
             return blocks_in_time(truth, scores)
@@ -69,17 +73,6 @@ def _clusters(
             return None if len(distinct) == len(rows) else which
 
 
-def _clusters_of_series(
-    work: Work, rows: np.ndarray, truth: np.ndarray, scores: Iterable[np.ndarray]
-) -> np.ndarray | None:
-    """Return the series of each row, which are drawn together; of few series blocks of time."""
-    series = series_of(work, rows)
-    if series.max(initial=0) + 1 >= FEWEST_SERIES:
-        return series
-    losses = [work.rules.row_loss(truth, one) for one in scores]
-    return blocks_in_time(losses[0], [np.zeros(len(rows)), *losses[1:]])
-
-
 def _kind(work: Work) -> ClusterKind:
     if work.spec.forecast is not None:
         return "block" if series_of(work, work.rows.test).max(initial=0) + 1 < FEWEST_SERIES else "group"
@@ -88,11 +81,6 @@ def _kind(work: Work) -> ClusterKind:
     if work.split.by == "time":
         return "block"
     return "group" if work.split.by == "group" and work.spec.table.group is not None else "equal"
-
-
-def _seed(work: Work) -> int:
-    """Return the seed of what the rows alone decide, so that models with equal scores get equal intervals."""
-    return work.factory.context.seed(work.known["split"])
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -151,7 +139,7 @@ def ask_test_rows(
             cluster_kind=_kind(work),
             threshold=model.package.threshold,
             amounts=amounts,
-            seed=_seed(work),
+            seed=work.factory.context.seed(work.known["split"]),
         ),
     )
 

@@ -29,7 +29,8 @@ def numerics(*, fits: bool = True) -> dict[str, str]:
     >>> sorted(numerics())
     ['dot', 'exp', 'lightgbm', 'log', 'solve', 'sum']
     """
-    x = _numbers()
+    whole = np.arange(_ROWS * _WIDTH, dtype=np.int64) * 2_654_435_761 % 2**31
+    x = (whole.astype(np.float64) / 2**31).reshape(_ROWS, _WIDTH)
     computed = {**_COMPUTED, "lightgbm": _boosted} if fits else _COMPUTED
     with threadpool_limits(1), np.errstate(all="ignore"):
         return {name: hashlib.sha256(compute(x)).hexdigest()[:_DIGITS] for name, compute in computed.items()}
@@ -46,12 +47,6 @@ def processor() -> tuple[str, ...]:
         f"{one['internal_api']} {one['architecture']}" for one in threadpool_info() if "architecture" in one
     }
     return tuple(sorted(simd | blas))
-
-
-def _numbers() -> Floats:
-    """Return numbers of many sizes, made of whole ones alone, so that each machine begins with the same."""
-    whole = np.arange(_ROWS * _WIDTH, dtype=np.int64) * 2_654_435_761 % 2**31
-    return (whole.astype(np.float64) / 2**31).reshape(_ROWS, _WIDTH)
 
 
 def _solved(x: Floats) -> bytes:

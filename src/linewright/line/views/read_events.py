@@ -262,17 +262,14 @@ _Types = Mapping[str, tuple[ColumnType, str | None]]
 """Type of each column, and the format of its dates and times."""
 
 
-def _wanted(view: ViewSpec) -> list[str]:
-    """Return the columns that a view reads, each once."""
-    return list(dict.fromkeys([*view.named.values(), *view.deletions, *view.inputs]))
-
-
 def _typed(
     view: ViewSpec, source: Source, forgotten: Mapping[str, AreForgotten]
 ) -> tuple[pl.DataFrame, _Types]:
     """Return what the view reads of its source, and its types."""
-    wanted = _wanted(view)
-    _refuse_lacking(view, wanted, source.columns)
+    wanted = list(dict.fromkeys([*view.named.values(), *view.deletions, *view.inputs]))
+    columns = source.columns
+    if not set(wanted) <= set(columns):
+        view.refuse_source({name: view.suiting_type(name) for name in columns})
     if view.holds_always and view.time in source.columns:
         raise SpecError(
             f"`time: {view.time}` says that rows hold at all times, and the source has a column of this name",
@@ -345,12 +342,6 @@ def _common_type(view: ViewSpec, name: str, parts: Sequence[tuple[pl.Series, Col
         allowed=kinds[0],
         hint="make one of the other in the query of the source, or send the rows to another name",
     )
-
-
-def _refuse_lacking(view: ViewSpec, wanted: Sequence[str], columns: Sequence[str]) -> None:
-    """Refuse columns that there are not, before any row is read."""
-    if not set(wanted) <= set(columns):
-        view.refuse_source({name: view.suiting_type(name) for name in columns})
 
 
 def _frame(source: Source, names: Sequence[str], forgotten: Mapping[str, AreForgotten]) -> pl.DataFrame:

@@ -42,10 +42,9 @@ from linewright.line.record.evidence import Evidence, accepted_of, evidence_of
 from linewright.line.retention.dropped import dropped_at, forgotten_at
 from linewright.line.run_context import Work, read_backbone, read_code_file
 from linewright.line.spec import LineSpec
-from linewright.line.split_rows import Rows
 from linewright.line.steps.environment import computed_in, differences, environment
 from linewright.line.steps.table import STEPS, LineStep
-from linewright.model.facts import Evaluation, Metric, Package, Trained
+from linewright.model.facts import Metric, Package, Trained
 from linewright.model.families.reference_outputs import unit_of
 from linewright.model.package.model import Model, largest_difference, load, read_golden
 from linewright.model.spec import TrainSpec
@@ -150,7 +149,19 @@ def rebuild(
     evidence = evidence_of(factory, version)
     afresh = Afresh(factory, hidden=_outcomes(evidence), workers=workers, scratch=scratch, report=report)
     work = _manifest(afresh, evidence)
-    _require_same_rows(evidence, work.rows)
+    rows = work.rows
+    start = 0
+    for chunk in evidence.dataset.chunks:
+        found = content_digest(rows.frame.slice(start, chunk.rows))
+        start += chunk.rows
+        if found != chunk.content:
+            raise Corrupt(
+                "the rows are not those of the dataset",
+                where=f"rows from {start - chunk.rows + 1:,}",
+                found=found,
+                allowed=chunk.content,
+                hint="restore them from a backup, or run the line again: linewright run",
+            )
     parts, made = _replay(work, evidence)
     return _compared(factory, evidence, made, parts, workers=workers)
 
@@ -244,21 +255,6 @@ def _manifest(afresh: Afresh, evidence: Evidence) -> Work:
         known={"ingest": evidence.registered.ingested, "split": evidence.trained.split},
         as_of=accepted.as_of,
     )
-
-
-def _require_same_rows(evidence: Evidence, rows: Rows) -> None:
-    start = 0
-    for chunk in evidence.dataset.chunks:
-        found = content_digest(rows.frame.slice(start, chunk.rows))
-        start += chunk.rows
-        if found != chunk.content:
-            raise Corrupt(
-                "the rows are not those of the dataset",
-                where=f"rows from {start - chunk.rows + 1:,}",
-                found=found,
-                allowed=chunk.content,
-                hint="restore them from a backup, or run the line again: linewright run",
-            )
 
 
 def _replay(work: Work, evidence: Evidence) -> tuple[tuple[Part, ...], Work]:
@@ -406,7 +402,7 @@ def _compared(
     after = load(rebuilt, made.factory.artifacts.get)
     answers = _answers(made, before, after, partial(read_golden, before.package, factory.artifacts.get))
     metric = evidence.evaluation.metrics[0] if evidence.evaluation else None
-    now = _same_metric(made.evaluation, metric)
+    now = next((one.value for one in made.evaluation.metrics if metric and one.name == metric.name), None)
     level = _level(rebuilt == evidence.version.digest, answers, metric, now)
     noted, told = _environments(factory, evidence)
     told = (*_files_today(factory.root, made.spec.train, evidence.trained), *told)
@@ -469,10 +465,6 @@ def _golden_difference(model: Model, packaged: Any) -> float:
 def _question(model: Model) -> tuple[object, ...]:
     package = model.package
     return package.task, package.label, package.classes or package.encoder.listed
-
-
-def _same_metric(evaluation: Evaluation, metric: Metric | None) -> float | None:
-    return next((one.value for one in evaluation.metrics if metric and one.name == metric.name), None)
 
 
 def _level(is_same: bool, answers: Answers, metric: Metric | None, now: float | None) -> Level:

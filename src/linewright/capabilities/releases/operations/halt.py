@@ -73,7 +73,12 @@ def halt(factory: Any, line: str, /, *, off: bool = False, because: str = "") ->
     because = because or _ASKED_FOR
     if off:
         factory.require_factory()
-        return _freed(factory, line, because)
+        factory.require(line)
+        was = factory.is_halted(line)
+        event = pointer.halt(factory.context, factory.serving, line, halt=False, because=because)
+        return Stopped(
+            line=line, halted=False, generation=event.generation, because=event.because, was_halted=was
+        )
     note = Note(by=factory.actor, because=because, at=factory.now())
     # Before anything is opened: the record may be damaged, or held by another process.
     has_stopped = stop(factory.serving, line)
@@ -87,7 +92,13 @@ def _recorded(factory: Any, line: str, note: Note, has_stopped: bool) -> Stopped
     try:
         factory.require_factory()
         with factory.in_a_hurry(RECORD_S) as now:
-            return _halted(now, line, note)
+            now.require(line)
+            event = pointer.halt(now.context, now.serving, line, halt=True, because=note.because, at=note.at)
+            # By what came before this halt: the worker may have recorded this very one meanwhile.
+            was = pointer.was_halted(now.metadata, event)
+            return Stopped(
+                line=line, halted=True, generation=event.generation, because=event.because, was_halted=was
+            )
     except Exception as error:
         if not has_stopped:
             raise
@@ -104,20 +115,3 @@ def _recorded(factory: Any, line: str, note: Note, has_stopped: bool) -> Stopped
 
 def _why(error: Exception) -> str:
     return str(error) if isinstance(error, LinewrightError) else f"{type(error).__name__}: {error}"
-
-
-def _halted(factory: Any, line: str, note: Note) -> Stopped:
-    factory.require(line)
-    event = pointer.halt(factory.context, factory.serving, line, halt=True, because=note.because, at=note.at)
-    # By what came before this halt: the worker may have recorded this very one meanwhile.
-    was = pointer.was_halted(factory.metadata, event)
-    return Stopped(line=line, halted=True, generation=event.generation, because=event.because, was_halted=was)
-
-
-def _freed(factory: Any, line: str, because: str) -> Stopped:
-    factory.require(line)
-    was = factory.is_halted(line)
-    event = pointer.halt(factory.context, factory.serving, line, halt=False, because=because)
-    return Stopped(
-        line=line, halted=False, generation=event.generation, because=event.because, was_halted=was
-    )

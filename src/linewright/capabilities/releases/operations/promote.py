@@ -111,7 +111,9 @@ def _certified(factory: Factory, version: Version, *, force: bool = False) -> _C
     named = f"{version.line}@{version.version}"
     found = judged(factory, version.line).get(version.digest)
     certificate = found.digest if found and found.certificate.verdict == "promote" else None
-    condemned = _condemned(factory, version)
+    withdrawn = factory.metadata.events(Withdrawn, line=version.line, newest_first=True)
+    newest = next((one for one in withdrawn if one.package == version.digest), None)
+    condemned = newest if newest is not None and newest.is_condemned else None
     if condemned is not None and not force:
         raise GateRefused(
             f"{TRIED[condemned.rollout]} it was found out",
@@ -229,13 +231,6 @@ def _stays(factory: Factory, moved: Deployed | Withdrawn) -> Serves:
         because=moved.because,
         rollout=moved.rollout,
     )
-
-
-def _condemned(factory: Factory, version: Version) -> Withdrawn | None:
-    """Return how a model was taken back the last time it was tried, where that was no person's or a newer candidate's doing."""
-    withdrawn = factory.metadata.events(Withdrawn, line=version.line, newest_first=True)
-    newest = next((one for one in withdrawn if one.package == version.digest), None)
-    return newest if newest is not None and newest.is_condemned else None
 
 
 @operation(permission="release", effect="act")

@@ -165,7 +165,7 @@ def _of_line(factory: Factory, line: _Line, same: Mapping[str, list[str]] | None
     accepted = None if last is None else _accepted(factory, last)
     fingerprints = factory.metadata.get(accepted.plan, Plan).sources if accepted else {}
     read = {} if last is None else _read(factory, spec, last, accepted)
-    rows = {} if last is None else _rows_of_views(factory, last)
+    rows = {} if last is None else {one.facts.view: one.rows for one in views_read(factory, last)}
     due = {
         task.name: due_at(task, task_state)
         for task in tasks_of(factory, spec)
@@ -210,11 +210,6 @@ def _read(factory: Factory, spec: LineSpec, run: Finished, accepted: Accepted | 
         "rows": ingested.rows_read if is_one else None,
         "newest": _newest(factory, spec, ingested.dataset),
     }
-
-
-def _rows_of_views(factory: Factory, run: Finished) -> Mapping[str, int]:
-    """Return how many rows the source of each feature view had, by name, as a run has read it."""
-    return {one.facts.view: one.rows for one in views_read(factory, run)}
 
 
 def _newest(factory: Factory, spec: LineSpec, digest: str) -> str | None:

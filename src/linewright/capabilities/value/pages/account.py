@@ -21,13 +21,11 @@ def read(ask: Ask, values: Mapping[str, str]) -> Mapping[str, Any]:
     """Return when versions began to serve, and how days are drawn."""
     entries = ask("history", line=values["line"], limit=_MOST_ENTRIES).entries
     begins = [
-        Mark(at=_day(each.at), name=each.model) for each in entries if each.kind in _BEGINS and each.model
+        Mark(at=date.fromisoformat(each.at[:10]), name=each.model)
+        for each in entries
+        if each.kind in _BEGINS and each.model
     ]
     return {"begins": tuple(reversed(begins)), "draw_gain": _draw_gain, "draw": _draw, "rows": _rows}
-
-
-def _day(instant: str) -> date:
-    return date.fromisoformat(instant[:10])
 
 
 def _matured(worth: Any) -> list[tuple[date, Any]]:
