@@ -22,8 +22,8 @@ from linewright.capabilities.annotation.operations import (
 from linewright.capabilities.care.forget import forget
 from linewright.capabilities.care.verify import verify_factory
 from linewright.capabilities.datasets.operations import Datasets, dataset, datasets, rows
-from linewright.capabilities.inbox.operations.inbox import inbox
-from linewright.capabilities.lines.operations.plan import plan
+from linewright.capabilities.inbox.operations import inbox
+from linewright.capabilities.lines.operations import plan
 from linewright.data.dataset.version import read_dataset
 from linewright.data.facts import Dataset, Ingested
 from linewright.errors import LinewrightError, NotFound, RequestError

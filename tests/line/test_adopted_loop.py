@@ -16,7 +16,7 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from linewright.capabilities.drafts.write import new_line
 from linewright.capabilities.evidence.rebuild.compare import rebuild
-from linewright.capabilities.lines.operations.plan import plan as factory_plan
+from linewright.capabilities.lines.operations import plan as factory_plan
 from linewright.capabilities.serving.worker import tend_inline
 from linewright.data.finding_text import finding_in_words
 from linewright.data.profile.roles import GivenRoles

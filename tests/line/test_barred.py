@@ -8,7 +8,7 @@ import pytest
 
 from linewright.capabilities.evidence.operations import card, why
 from linewright.capabilities.overview.operations.status import status
-from linewright.capabilities.releases.operations.promote import promote, rollback
+from linewright.capabilities.releases.operations import promote, rollback
 from linewright.interfaces.cli.dispatch import result_text
 from linewright.line.factory import Factory
 from linewright.line.runs.execute import execute_inline

@@ -3,7 +3,7 @@
 import polars as pl
 import pytest
 
-from linewright.capabilities.lines.operations.check import check
+from linewright.capabilities.lines.operations import check
 from linewright.data.finding_text import finding_in_words
 from linewright.errors import SpecError
 from linewright.interfaces.cli.dispatch import result_text

@@ -4,7 +4,7 @@ import pytest
 import small
 from faces import by_command, by_command_json, over_http
 
-from linewright.capabilities.lines.operations.check import check
+from linewright.capabilities.lines.operations import check
 from linewright.capabilities.overview.operations.history import runs
 from linewright.data.finding_text import finding_in_words
 from linewright.engine.usage import Usage

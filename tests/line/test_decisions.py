@@ -10,7 +10,7 @@ from claims import BY_AMOUNT, DEARER, FILE, MATRIX, change, make
 
 from linewright.capabilities.care.verify import verify_factory
 from linewright.capabilities.evidence.rebuild.compare import rebuild
-from linewright.capabilities.lines.operations.plan import plan
+from linewright.capabilities.lines.operations import plan
 from linewright.data.finding_text import finding_in_words
 from linewright.errors import ContractBreach, SpecError
 from linewright.interfaces.cli.dispatch import result_text

@@ -12,7 +12,7 @@ from control import factory_up
 from paid import LINE as ORDERS
 from paid_database import write_database_factory
 
-from linewright.capabilities.sources.operations.reconcile import reconcile
+from linewright.capabilities.sources.operations import reconcile
 from linewright.line.factory import Factory
 from linewright.line.record.evidence import explain
 from linewright.line.record.monitoring.alerts import open_alerts

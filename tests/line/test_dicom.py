@@ -8,7 +8,7 @@ from scans import NAME, scan
 
 from linewright.capabilities.care.forget import forget
 from linewright.capabilities.drafts.write import new_line
-from linewright.capabilities.predictions.operations.pictures import picture_show
+from linewright.capabilities.predictions.operations import picture_show
 from linewright.data.profile.roles import GivenRoles
 from linewright.line.factory import Factory
 from linewright.line.predict.batch import predict_file

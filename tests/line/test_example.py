@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from linewright.capabilities.releases.operations.promote import promote
+from linewright.capabilities.releases.operations import promote
 from linewright.line.factory import Factory
 from linewright.line.predict.example_request import curl
 from linewright.line.runs.execute import execute_inline

@@ -12,8 +12,7 @@ import pytest
 
 from linewright.capabilities.drafts.write import NewLine, new_line
 from linewright.capabilities.evidence.operations import card
-from linewright.capabilities.lines.operations.check import CheckedLine, check
-from linewright.capabilities.lines.operations.plan import plan
+from linewright.capabilities.lines.operations import CheckedLine, check, plan
 from linewright.data.facts import Finding, Ingested
 from linewright.data.finding_text import finding_in_words
 from linewright.data.profile.roles import GivenRoles

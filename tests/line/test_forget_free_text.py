@@ -13,13 +13,10 @@ from linewright.capabilities.care.backup import make_backup
 from linewright.capabilities.care.forget import forget, resume
 from linewright.capabilities.care.gc import collect
 from linewright.capabilities.care.verify import verify_factory
-from linewright.capabilities.inbox.operations.comments import comment, comments
-from linewright.capabilities.inbox.operations.inbox import inbox
-from linewright.capabilities.inbox.operations.own_preferences import change_own
-from linewright.capabilities.inbox.operations.views import views
+from linewright.capabilities.inbox.operations import change_own, comment, comments, inbox, views
 from linewright.capabilities.members.operations.members import member_add
 from linewright.capabilities.overview.operations.history import history
-from linewright.capabilities.releases.operations.halt import halt
+from linewright.capabilities.releases.operations import halt
 from linewright.features.facts import Encoder
 from linewright.interfaces.cli.dispatch import result_text
 from linewright.line.factory import Factory

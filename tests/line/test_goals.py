@@ -5,7 +5,7 @@ import math
 import pytest
 from faces import by_command, by_command_json, over_http
 
-from linewright.capabilities.lines.operations.check import check
+from linewright.capabilities.lines.operations import check
 from linewright.capabilities.value.goals import goals_of, strange_goals
 from linewright.capabilities.value.operations import goals
 from linewright.engine.usage import Usage

@@ -3,7 +3,7 @@
 import polars as pl
 import pytest
 
-from linewright.capabilities.predictions.operations.predict import feedback, predict
+from linewright.capabilities.predictions.operations import feedback, predict
 from linewright.errors import RequestError
 from linewright.interfaces.cli.dispatch import result_text
 from linewright.line.runs.execute import execute_inline

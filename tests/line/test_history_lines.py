@@ -14,7 +14,7 @@ from databases import Server, allow, at_postgres
 
 from linewright.capabilities.care.gc import collect
 from linewright.capabilities.care.verify import verify_factory
-from linewright.capabilities.lines.operations.check import check
+from linewright.capabilities.lines.operations import check
 from linewright.data.column_roles import feature_columns
 from linewright.data.facts import Dataset
 from linewright.errors import SpecError

@@ -4,7 +4,7 @@ import csv
 
 import pytest
 
-from linewright.capabilities.predictions.operations.predict import feedback, predict
+from linewright.capabilities.predictions.operations import feedback, predict
 from linewright.interfaces.cli.dispatch import result_text
 from linewright.line.runs.execute import execute_inline
 

@@ -17,7 +17,7 @@ from msgspec.structs import replace
 
 from linewright.capabilities.evidence.lookup import look_up
 from linewright.capabilities.monitoring.operations import alerts
-from linewright.capabilities.releases.operations.promote import promote, rollback
+from linewright.capabilities.releases.operations import promote, rollback
 from linewright.capabilities.serving.worker import Tending, tend_inline
 from linewright.data.breach_text import breach_in_words
 from linewright.data.dataset.served_rows import ENOUGH

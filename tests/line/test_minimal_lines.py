@@ -12,7 +12,7 @@ from scipy.signal import lfilter
 
 from linewright.capabilities.evidence.operations import card
 from linewright.capabilities.overview.operations.status import status
-from linewright.capabilities.releases.operations.promote import promote
+from linewright.capabilities.releases.operations import promote
 from linewright.data.types import FALSE, TRUE
 from linewright.errors import RequestError, SpecError
 from linewright.interfaces.cli.dispatch import result_text

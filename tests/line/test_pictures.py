@@ -20,7 +20,7 @@ from linewright.capabilities.care.restore import restore_backup
 from linewright.capabilities.care.verify import verify_factory
 from linewright.capabilities.evidence.card import card_facts
 from linewright.capabilities.evidence.rebuild.compare import rebuild
-from linewright.capabilities.predictions.operations.pictures import picture_keep, picture_show
+from linewright.capabilities.predictions.operations import picture_keep, picture_show
 from linewright.capabilities.schedules.predictions import predict_job
 from linewright.capabilities.sites.folder import ready_to_serve
 from linewright.capabilities.sites.operations import detach, sync

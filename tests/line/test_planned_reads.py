@@ -6,8 +6,8 @@ import duckdb
 import pytest
 from small import LINE, make_factory
 
-from linewright.capabilities.lines.operations.plan import plan
-from linewright.capabilities.lines.render.plan import plan_text
+from linewright.capabilities.lines.operations import plan
+from linewright.capabilities.lines.render import plan_text
 from linewright.line.factory import Factory
 from linewright.line.runs.source_reads import read_source
 

@@ -7,7 +7,7 @@ import pytest
 
 from linewright.capabilities.evidence.operations import replay, show
 from linewright.capabilities.evidence.replay import Replayed, difference
-from linewright.capabilities.predictions.operations.predict import feedback, predict
+from linewright.capabilities.predictions.operations import feedback, predict
 from linewright.errors import Corrupt
 from linewright.interfaces.cli.dispatch import result_text
 from linewright.line.runs.execute import execute_inline

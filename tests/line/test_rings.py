@@ -10,9 +10,8 @@ from plants import SITES, TEMPLATE, Plants, make_plants, plants_in, write_histor
 
 from linewright.capabilities.members.operations.members import member_add
 from linewright.capabilities.overview.operations.status import status
-from linewright.capabilities.proposals.operations.proposals import proposals
-from linewright.capabilities.releases.operations.halt import halt
-from linewright.capabilities.releases.operations.promote import promote, rollback
+from linewright.capabilities.proposals.operations import proposals
+from linewright.capabilities.releases.operations import halt, promote, rollback
 from linewright.errors import SpecError
 from linewright.interfaces.cli.dispatch import result_text
 from linewright.line.file.read import parse_line

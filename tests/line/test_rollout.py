@@ -28,7 +28,7 @@ from linewright.capabilities.evidence.lookup import look_up
 from linewright.capabilities.evidence.operations import card
 from linewright.capabilities.members.operations.members import member_add
 from linewright.capabilities.overview.operations.status import status
-from linewright.capabilities.releases.operations.promote import promote, rollback, step
+from linewright.capabilities.releases.operations import promote, rollback, step
 from linewright.errors import Denied, GateRefused, RequestError, Transient
 from linewright.interfaces.cli.dispatch import result_text
 from linewright.line.factory import Factory

@@ -8,11 +8,10 @@ import msgspec
 import pytest
 
 from linewright.capabilities.evidence.operations import card, show, why
-from linewright.capabilities.lines.operations.plan import plan
+from linewright.capabilities.lines.operations import plan
 from linewright.capabilities.overview.operations.history import models, runs
 from linewright.capabilities.overview.operations.status import status
-from linewright.capabilities.releases.operations.halt import halt
-from linewright.capabilities.releases.operations.promote import promote, rollback
+from linewright.capabilities.releases.operations import halt, promote, rollback
 from linewright.capabilities.runs.operations import Ran, run
 from linewright.data.facts import Dataset
 from linewright.engine.lock import ProcessLock

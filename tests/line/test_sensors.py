@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 
 from linewright.capabilities.evidence.operations import why
-from linewright.capabilities.lines.operations.check import check
+from linewright.capabilities.lines.operations import check
 from linewright.capabilities.monitoring.operations import alert
 from linewright.capabilities.overview.operations.status import status
 from linewright.capabilities.serving.worker import tend_inline

@@ -10,7 +10,7 @@ from plants import TEMPLATE, make_plants, rows
 
 from linewright.capabilities.care.verify import verify_factory
 from linewright.capabilities.evidence.operations import card, rebuild
-from linewright.capabilities.lines.operations.plan import plan
+from linewright.capabilities.lines.operations import plan
 from linewright.capabilities.runs.operations import run
 from linewright.errors import SpecError
 from linewright.interfaces.cli.dispatch import result_text

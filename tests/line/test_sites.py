@@ -7,12 +7,10 @@ import pytest
 from plants import TEMPLATE, make_plants, rows
 
 from linewright.capabilities.care.backup import make_backup
-from linewright.capabilities.lines.operations.check import check, check_text
-from linewright.capabilities.lines.operations.files import line_file
-from linewright.capabilities.lines.operations.plan import plan
+from linewright.capabilities.lines.operations import check, check_text, line_file, plan
 from linewright.capabilities.members.operations.members import member_add
 from linewright.capabilities.overview.operations.status import status
-from linewright.capabilities.proposals.operations.propose import propose
+from linewright.capabilities.proposals.operations import propose
 from linewright.capabilities.runs.operations import run
 from linewright.capabilities.serving.changed_lines import Changes
 from linewright.capabilities.value.operations import what_if

@@ -10,8 +10,8 @@ import polars as pl
 import pytest
 
 from linewright.capabilities.evidence.replay import replay_prediction
-from linewright.capabilities.lines.operations.check import check
-from linewright.capabilities.predictions.operations.predict import predict
+from linewright.capabilities.lines.operations import check
+from linewright.capabilities.predictions.operations import predict
 from linewright.data.dataset.version import read_dataset
 from linewright.data.facts import Dataset
 from linewright.data.spec import ColumnRule

@@ -7,9 +7,9 @@ import msgspec
 import pytest
 import small
 
-from linewright.capabilities.lines.operations.check import check_text
+from linewright.capabilities.lines.operations import check_text
 from linewright.capabilities.overview.operations.history import runs
-from linewright.capabilities.predictions.operations.predict import request_form, try_
+from linewright.capabilities.predictions.operations import request_form, try_
 from linewright.capabilities.runs.operations import run_steps
 from linewright.capabilities.value.operations import what_if
 from linewright.data.facts import Edit

@@ -6,8 +6,7 @@ from paid import VIEW, write_factory
 from shown_pages import pages_of
 
 from linewright.capabilities.evidence.operations import show
-from linewright.capabilities.feature_views.operations.features import features
-from linewright.capabilities.feature_views.operations.logged_features import audit_features
+from linewright.capabilities.feature_views.operations import audit_features, features
 from linewright.capabilities.notifications.openlineage import lineage_message
 from linewright.errors import NotFound
 from linewright.features.facts import FeatureAudit, FeaturesAudited

@@ -6,7 +6,7 @@ from paid import FILE, VIEW, write_factory
 from shown_pages import pages_of
 from small import LINE, make_factory
 
-from linewright.capabilities.sources.operations.sources import sources
+from linewright.capabilities.sources.operations import sources
 from linewright.errors import Denied, LinewrightError
 from linewright.interfaces.cli.dispatch import result_text
 from linewright.line.factory import Factory
@@ -73,7 +73,7 @@ def test_many_lines_are_listed_some_at_a_time_and_not_compared(factory, monkeypa
     """To compare lines each file is parsed, so that of a thousand a page would take seconds."""
     first = sources(factory, limit=1)
     rest = sources(factory, after=str(first.next))
-    monkeypatch.setattr("linewright.capabilities.sources.operations.sources.MOST_COMPARED", 2)
+    monkeypatch.setattr("linewright.capabilities.sources.operations.MOST_COMPARED", 2)
     found = sources(factory, limit=1)
 
     assert (LINE, ["other", "twin"]) == (first.next, [one.line for one in rest.sources])

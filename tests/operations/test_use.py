@@ -1,6 +1,6 @@
 """What is said of answers for a file."""
 
-from linewright.capabilities.predictions.operations.predict import Predicted
+from linewright.capabilities.predictions.operations import Predicted
 from linewright.interfaces.cli.dispatch import result_text
 
 

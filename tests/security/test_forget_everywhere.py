@@ -25,8 +25,7 @@ from linewright.capabilities.care.backup import make_backup
 from linewright.capabilities.care.find_text import TextSearch
 from linewright.capabilities.care.forget import forget
 from linewright.capabilities.care.verify import verify_factory
-from linewright.capabilities.inbox.operations.comments import comment
-from linewright.capabilities.inbox.operations.views import save_view
+from linewright.capabilities.inbox.operations import comment, save_view
 from linewright.capabilities.members.operations.members import member_add
 from linewright.capabilities.schedules.run_tasks import do_task
 from linewright.data.dataset.blobs import blobs_of, instead_of

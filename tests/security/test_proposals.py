@@ -29,10 +29,9 @@ from linewright.capabilities.members.operations.members import member_add, membe
 from linewright.capabilities.members.operations.tokens import token_create
 from linewright.capabilities.overview.operations.status import status
 from linewright.capabilities.proposals import line_file
-from linewright.capabilities.proposals.operations.proposals import approve, decline, proposals
-from linewright.capabilities.proposals.operations.propose import propose
+from linewright.capabilities.proposals.operations import approve, decline, proposals, propose
 from linewright.capabilities.proposals.vote import approve as vote_for
-from linewright.capabilities.releases.operations.promote import promote, rollback
+from linewright.capabilities.releases.operations import promote, rollback
 from linewright.data.finding_text import evidence_in_words
 from linewright.errors import Conflict, Denied, LinewrightError, NotFound, RequestError, SpecError
 from linewright.interfaces.cli.show import render

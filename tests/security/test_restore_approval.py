@@ -28,7 +28,7 @@ from linewright.capabilities.care.verify import verify_factory
 from linewright.capabilities.members.operations.members import member_add, member_role
 from linewright.capabilities.members.operations.tokens import token_create
 from linewright.capabilities.overview.operations.status import status
-from linewright.capabilities.proposals.operations.proposals import approve, decline, proposals
+from linewright.capabilities.proposals.operations import approve, decline, proposals
 from linewright.capabilities.proposals.vote import approve as vote_for
 from linewright.errors import Conflict, Denied, LinewrightError, NotFound, RequestError
 from linewright.interfaces.cli.elsewhere import ask_elsewhere

@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from linewright.capabilities.lines.operations.check import check
+from linewright.capabilities.lines.operations import check
 from linewright.errors import LinewrightError, RequestError
 from linewright.line.factory import Factory
 from linewright.people.send import Post, Undelivered

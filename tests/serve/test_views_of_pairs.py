@@ -12,9 +12,9 @@ import pytest
 from shown_pages import pages_of
 
 from linewright.capabilities.evidence.replay import replay_prediction
-from linewright.capabilities.predictions.render.predict import form_text
+from linewright.capabilities.predictions.render import form_text
 from linewright.capabilities.predictions.try_row import request_form, try_row
-from linewright.capabilities.sources.operations.sources import sources
+from linewright.capabilities.sources.operations import sources
 from linewright.line.factory import Factory
 from linewright.line.predict.batch import predict_file
 from linewright.line.predict.example_request import curl

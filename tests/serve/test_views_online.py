@@ -23,9 +23,8 @@ from linewright.capabilities.audit.render import features_text
 from linewright.capabilities.evidence.operations import show
 from linewright.capabilities.evidence.render import shown_text
 from linewright.capabilities.evidence.replay import replay_prediction
-from linewright.capabilities.feature_views.operations.features import features
-from linewright.capabilities.feature_views.operations.logged_features import audit_features
-from linewright.capabilities.predictions.render.predict import form_text
+from linewright.capabilities.feature_views.operations import audit_features, features
+from linewright.capabilities.predictions.render import form_text
 from linewright.capabilities.predictions.try_row import request_form, try_row
 from linewright.capabilities.serving.changed_lines import Changes
 from linewright.capabilities.serving.worker import Tending

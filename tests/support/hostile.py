@@ -14,12 +14,12 @@ from watched_days import watch_days
 from linewright.capabilities.annotation.operations import annotate_answer, annotate_next, annotate_queue
 from linewright.capabilities.audit.operations import audit_find
 from linewright.capabilities.evidence.operations import show
-from linewright.capabilities.inbox.operations.comments import comment
+from linewright.capabilities.inbox.operations import comment
 from linewright.capabilities.members.operations.members import member_add, member_role
 from linewright.capabilities.members.operations.tokens import token_create
 from linewright.capabilities.overview.operations.history import predictions
-from linewright.capabilities.proposals.operations.propose import propose
-from linewright.capabilities.releases.operations.halt import halt
+from linewright.capabilities.proposals.operations import propose
+from linewright.capabilities.releases.operations import halt
 from linewright.capabilities.value.update import keep_account
 from linewright.line.factory import Factory
 from linewright.line.predict.batch import predict_file

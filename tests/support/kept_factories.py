@@ -13,8 +13,7 @@ import watched_days
 from masked import Masks, folder_of
 from templates import copied, made_once
 
-from linewright.capabilities.inbox.operations.comments import comment
-from linewright.capabilities.inbox.operations.views import save_view
+from linewright.capabilities.inbox.operations import comment, save_view
 from linewright.line.factory import Factory
 from linewright.serve.access.accounts import Grant
 from linewright.serve.access.change_accounts import change, new_token, with_token

@@ -14,8 +14,7 @@ import numpy as np
 import pytest
 from ports import free_port
 
-from linewright.capabilities.lines.operations.check import check
-from linewright.capabilities.lines.operations.plan import plan
+from linewright.capabilities.lines.operations import check, plan
 from linewright.capabilities.value.operations import goals
 from linewright.features.encode import encode
 from linewright.features.learn import to_columns

@@ -15,9 +15,8 @@ from linewright.capabilities.annotation.operations import annotate_status
 from linewright.capabilities.audit.operations import audit_verify
 from linewright.capabilities.care.operations.maintenance import verify
 from linewright.capabilities.evidence.operations import replay
-from linewright.capabilities.inbox.operations.inbox import inbox
-from linewright.capabilities.lines.operations.check import check
-from linewright.capabilities.lines.operations.plan import plan
+from linewright.capabilities.inbox.operations import inbox
+from linewright.capabilities.lines.operations import check, plan
 from linewright.capabilities.serving.worker import tend_inline
 from linewright.capabilities.value.operations import goals
 from linewright.line.factory import Factory

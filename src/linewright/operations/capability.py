@@ -32,8 +32,8 @@ class Capability:
     """Name of each operation → its module, its heading in the help, and the first line of its docstring."""
     results: Mapping[str, str] = field(default_factory=dict[str, str])
     """Module of a result → the module that writes it for a terminal."""
-    pages: tuple[str, ...] = ()
-    """Modules of the console's pages; each has a `PAGE`, and its template is in ``templates/``."""
+    pages: str = ""
+    """Module of the pages of the console; it has `PAGES`, and their templates are in ``templates/``."""
     background: tuple[str, ...] = ()
     """Threads of the process of the control plane, as ``".module:Class"``; each takes what opens a factory, and is closed at the end."""
     changes: Mapping[str, str] = field(default_factory=dict[str, str])

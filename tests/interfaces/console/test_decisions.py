@@ -6,11 +6,11 @@ import approvals
 import pytest
 from shown_pages import Get, pages_of
 
-from linewright.capabilities.inbox.operations.comments import comment
+from linewright.capabilities.inbox.operations import comment
 from linewright.capabilities.overview.operations.history import history, models
 from linewright.capabilities.overview.operations.status import status
-from linewright.capabilities.proposals.operations.proposals import decline, proposal, proposals
-from linewright.capabilities.releases.operations.halt import halt
+from linewright.capabilities.proposals.operations import decline, proposal, proposals
+from linewright.capabilities.releases.operations import halt
 from linewright.line.factory import Factory
 
 HOSTILE = "<script>alert(1)</script> {{31337*7}}"

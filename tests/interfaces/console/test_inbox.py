@@ -10,8 +10,7 @@ from browser import expect, session, visitor
 from control import Up
 from shown_pages import HOSTILE, Get, hostile_factory, pages_of
 
-from linewright.capabilities.inbox.operations.comments import comment
-from linewright.capabilities.inbox.operations.inbox import Inbox, InboxItem
+from linewright.capabilities.inbox.operations import Inbox, InboxItem, comment
 from linewright.capabilities.members.operations.members import member_add
 from linewright.errors import LinewrightError
 from linewright.interfaces.console.inbox_cache import LEAST_S, NEWS_S, PAGE_S, InboxCache

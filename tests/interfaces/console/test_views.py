@@ -11,7 +11,7 @@ from shown_pages import HOSTILE, Get, hostile_factory, pages_of
 from linewright.capabilities.care.backup import make_backup
 from linewright.capabilities.care.forget import forget
 from linewright.capabilities.care.restore import restore_backup
-from linewright.capabilities.inbox.operations.views import save_view, views
+from linewright.capabilities.inbox.operations import save_view, views
 from linewright.capabilities.members.operations.members import member_add, member_remove
 from linewright.errors import RequestError
 from linewright.interfaces.console.table import find, view_address

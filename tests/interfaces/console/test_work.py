@@ -8,7 +8,7 @@ import pytest
 from shown_pages import COLUMN, HOSTILE, Get, hostile_factory, pages_of
 
 from linewright.capabilities.overview.operations.history import runs
-from linewright.capabilities.proposals.operations.propose import propose
+from linewright.capabilities.proposals.operations import propose
 from linewright.interfaces.console.render import environment
 from linewright.line.factory import Factory
 from linewright.line.runs.progress import StepDone, StepState

@@ -14,8 +14,8 @@ import msgspec
 import pytest
 from small import LINE, make_factory
 
-from linewright.capabilities.lines.operations.check import check
-from linewright.capabilities.releases.operations.halt import halt
+from linewright.capabilities.lines.operations import check
+from linewright.capabilities.releases.operations import halt
 from linewright.capabilities.schedules.operations import schedule
 from linewright.capabilities.schedules.run_tasks import ScheduledWork, do_in_child, do_task
 from linewright.capabilities.schedules.task_state import (
@@ -26,7 +26,7 @@ from linewright.capabilities.schedules.task_state import (
     task_state_of,
     tasks_of,
 )
-from linewright.capabilities.sources.operations.sources import sources
+from linewright.capabilities.sources.operations import sources
 from linewright.data.history.versions import KNOWN, read_versions
 from linewright.data.spec import AtTrigger, EveryTrigger
 from linewright.engine.usage import descendants

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from linewright.capabilities.care.forget import forget
 from linewright.capabilities.care.gc import collect
 from linewright.capabilities.care.verify import verify_factory
-from linewright.capabilities.sources.operations.reconcile import reconcile
+from linewright.capabilities.sources.operations import reconcile
 from linewright.data.dataset.version import read_dataset
 from linewright.data.facts import Dataset, SourceHistory
 from linewright.data.history.versions import HistoryStore, read_versions

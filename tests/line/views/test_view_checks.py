@@ -4,7 +4,7 @@ import random
 
 from paid import write, write_factory
 
-from linewright.capabilities.lines.operations.check import check
+from linewright.capabilities.lines.operations import check
 from linewright.data.finding_text import finding_in_words
 from linewright.interfaces.cli.dispatch import result_text
 from linewright.line.check.report import check_line

@@ -54,5 +54,5 @@ CAPABILITY = Capability(
         ".questions": ".render",
         ".queue": ".render",
     },
-    pages=(".pages.label", ".pages.labels"),
+    pages=".pages",
 )

@@ -25,6 +25,6 @@ CAPABILITY = Capability(
         "linewright.features.facts": ".render",
         ".operations": ".render",
     },
-    pages=(".pages.audit", ".pages.entry", ".pages.audit_verify"),
+    pages=".pages",
     background=(".auditing:Auditing",),
 )

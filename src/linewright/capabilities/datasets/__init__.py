@@ -34,5 +34,5 @@ CAPABILITY = Capability(
     results={
         ".operations": ".render",
     },
-    pages=(".pages.datasets", ".pages.difference", ".pages.quarantine", ".pages.profile", ".pages.rows"),
+    pages=".pages",
 )

@@ -14,5 +14,5 @@ CAPABILITY = Capability(
     results={
         ".write": ".render",
     },
-    pages=(".pages.new",),
+    pages=".pages",
 )

@@ -33,5 +33,5 @@ CAPABILITY = Capability(
         ".rebuild.compare": ".render",
         ".operations": ".render",
     },
-    pages=(".pages.replay", ".pages.card", ".pages.evidence"),
+    pages=".pages",
 )

@@ -6,18 +6,18 @@ CAPABILITY = Capability(
     __name__,
     operations={
         "features": (
-            ".operations.features",
+            ".operations",
             LOOK,
             "List feature views: what each computes and from what, how fresh it is, who uses it, what it costs and what is wrong.",
         ),
         "audit features": (
-            ".operations.logged_features",
+            ".operations",
             CARE,
             "Compute the features of logged rows again, and name those that differ.",
         ),
     },
     results={
-        ".operations.features": ".render",
+        ".operations": ".render",
     },
-    pages=(".pages.features",),
+    pages=".pages",
 )

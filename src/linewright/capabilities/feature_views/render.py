@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from linewright.capabilities.feature_views.operations.features import Features
+from linewright.capabilities.feature_views.operations import Features
 from linewright.interfaces.cli.dispatch import renderer
 from linewright.interfaces.cli.words import clipped, grid
 from linewright.line.record.view_status import AuditStatus, ViewProblem, ViewStatus

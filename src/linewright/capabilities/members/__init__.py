@@ -38,9 +38,9 @@ CAPABILITY = Capability(
         "token revoke": (".operations.tokens", PEOPLE, "Revoke a token: within a second it lets nobody in."),
     },
     results={
-        ".operations.console": ".render.invitations",
-        ".operations.invitations": ".render.invitations",
-        ".operations.tokens": ".render.tokens",
+        ".operations.console": ".render",
+        ".operations.invitations": ".render",
+        ".operations.tokens": ".render",
     },
-    pages=(".pages.members",),
+    pages=".pages",
 )

@@ -25,5 +25,5 @@ CAPABILITY = Capability(
         "linewright.line.loop.worst_slice": ".render",
         ".operations": ".render",
     },
-    pages=(".pages.alerts", ".pages.monitors", ".pages.alert", ".pages.worst_slice"),
+    pages=".pages",
 )

@@ -23,5 +23,5 @@ CAPABILITY = Capability(
         ".operations.history": ".render.history",
         ".operations.status": ".render.status",
     },
-    pages=(".pages.factory", ".pages.line"),
+    pages=".pages",
 )

@@ -14,8 +14,8 @@ from typing import Any
 
 import polars as pl
 
-from linewright.capabilities.predictions.operations.predict import Predicted
-from linewright.capabilities.predictions.render.predict import predicted_text
+from linewright.capabilities.predictions.operations import Predicted
+from linewright.capabilities.predictions.render import predicted_text
 from linewright.errors import Conflict, LinewrightError, RequestError
 from linewright.interfaces.cli.dispatch import renderer
 from linewright.interfaces.python.notebook import is_frame

@@ -6,30 +6,29 @@ CAPABILITY = Capability(
     __name__,
     operations={
         "propose": (
-            ".operations.propose",
+            ".operations",
             RELEASE,
             "Propose another line file, and say what a run of it would change; nothing else changes until it is approved.",
         ),
         "proposals": (
-            ".operations.proposals",
+            ".operations",
             RELEASE,
             "List the changes that wait for somebody's approval.",
         ),
         "proposal": (
-            ".operations.proposals",
+            ".operations",
             RELEASE,
             "Show one proposed change: what is replaced by what, in figures, and how it stands.",
         ),
         "approve": (
-            ".operations.proposals",
+            ".operations",
             RELEASE,
             "Approve a proposed change; the last approval that it needs applies it.",
         ),
-        "decline": (".operations.proposals", RELEASE, "Decline a proposed change, which ends the proposal."),
+        "decline": (".operations", RELEASE, "Decline a proposed change, which ends the proposal."),
     },
     results={
-        ".operations.proposals": ".render",
-        ".operations.propose": ".render",
+        ".operations": ".render",
     },
-    pages=(".pages.proposals", ".pages.proposal"),
+    pages=".pages",
 )

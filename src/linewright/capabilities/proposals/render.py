@@ -1,15 +1,15 @@
 """Changes that wait for people: what changes and why, who asked, who may approve, how many did, and until when."""
 
-from linewright.capabilities.lines.render.plan import plan_text
+from linewright.capabilities.lines.render import plan_text
 from linewright.capabilities.proposals.comparison import Comparison
-from linewright.capabilities.proposals.operations.proposals import (
+from linewright.capabilities.proposals.operations import (
     Approved,
     ProposalDetail,
     ProposalLine,
     Proposals,
+    ProposedFile,
     Vote,
 )
-from linewright.capabilities.proposals.operations.propose import ProposedFile
 from linewright.interfaces.cli.dispatch import renderer, result_text
 from linewright.interfaces.cli.text import cell, pairs
 from linewright.interfaces.cli.words import short

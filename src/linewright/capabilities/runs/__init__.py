@@ -25,5 +25,5 @@ CAPABILITY = Capability(
         "linewright.line.runs.progress": ".render",
         ".operations": ".render",
     },
-    pages=(".pages.runs", ".pages.run"),
+    pages=".pages",
 )

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from linewright.capabilities.releases.operations.promote import require_promotable
+from linewright.capabilities.releases.operations import require_promotable
 from linewright.capabilities.sites.folder import DetachedFolder, write_folder
 from linewright.capabilities.sites.handover import Synced, take_over
 from linewright.line.factory import Factory

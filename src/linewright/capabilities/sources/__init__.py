@@ -6,19 +6,18 @@ CAPABILITY = Capability(
     __name__,
     operations={
         "reconcile": (
-            ".operations.reconcile",
+            ".operations",
             RUN,
             "Find rows of a source that its cursor does not show: missed, changed and deleted ones.",
         ),
         "sources": (
-            ".operations.sources",
+            ".operations",
             LOOK,
             "List the sources of lines and of their feature views: what is read, when it was read last and how that went.",
         ),
     },
     results={
-        ".operations.reconcile": ".render.reconcile",
-        ".operations.sources": ".render.sources",
+        ".operations": ".render",
     },
-    pages=(".pages.sources",),
+    pages=".pages",
 )

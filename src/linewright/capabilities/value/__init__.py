@@ -22,6 +22,6 @@ CAPABILITY = Capability(
         ".what_if": ".render",
         ".operations": ".render",
     },
-    pages=(".pages.goals", ".pages.line_value", ".pages.account", ".pages.what_if"),
+    pages=".pages",
     background=(".update:Accounting",),
 )

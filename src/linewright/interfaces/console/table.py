@@ -42,7 +42,9 @@ NAVIGATION = (
 @cache
 def routes() -> tuple[Route, ...]:
     """Return the pages of all capabilities, each imported; the one of a fixed address comes before one whose address has values."""
-    pages: list[Page] = [each.load(f"{module}:PAGE") for each in CAPABILITIES for module in each.pages]
+    pages: list[Page] = [
+        page for each in CAPABILITIES if each.pages for page in each.load(f"{each.pages}:PAGES")
+    ]
     found = {entry.name: Route(entry, page) for page in pages for entry in page.at}
     in_order = [found[name] for name in dict.fromkeys((*NAVIGATION, *found))]
     return tuple(sorted(in_order, key=lambda route: route.entry.path.count("{")))  # the order within stays

@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Meta
 
 from linewright.capabilities.annotation.operations import annotate_queue, annotate_status
-from linewright.capabilities.inbox.operations.comments import comment
+from linewright.capabilities.inbox.operations import comment
 from linewright.capabilities.members.operations.members import MemberLine, member_add, member_list
 from linewright.capabilities.members.operations.tokens import token_create, token_revoke
 from linewright.capabilities.value.account import value_account

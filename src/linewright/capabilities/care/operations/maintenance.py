@@ -11,7 +11,7 @@ from linewright.capabilities.care.forget import forget as forget_subject
 from linewright.capabilities.care.gc import Freed, collect
 from linewright.capabilities.care.propose_forgetting import propose_forgetting
 from linewright.capabilities.care.verify import verify_factory
-from linewright.capabilities.proposals.operations.proposals import Waits, line_of
+from linewright.capabilities.proposals.operations import Waits, line_of
 from linewright.errors import RequestError
 from linewright.line.erasure import ErasureReport
 from linewright.line.factory import Factory

@@ -7,7 +7,7 @@ import msgspec
 from msgspec import Meta
 
 from linewright.capabilities.care.restore import Permit, Restored, restore_backup
-from linewright.capabilities.proposals.operations.proposals import ProposalLine, line_of
+from linewright.capabilities.proposals.operations import ProposalLine, line_of
 from linewright.capabilities.proposals.restore import propose_restoring, use_approval_of
 from linewright.errors import RequestError
 from linewright.line.factory import Factory

@@ -1,1 +1,0 @@
-"""Terminal texts of results."""
