@@ -99,9 +99,15 @@ def imported(factory, command, heavy):
 
 def test_commands_that_look_import_nothing_that_computes():
     """`status` and its like are typed again and again: what only a training or a monitor needs would double their time."""
-    rooms = ["changes.promote", "lines.history", "lines.status", "models.evidence", "models.predict"]
+    looks = [
+        "evidence.operations",
+        "overview.operations.history",
+        "overview.operations.status",
+        "predictions.operations",
+    ]
+    looks += ["releases.operations"]
     code = (
-        f"import sys, importlib; [importlib.import_module('linewright.operations.' + room) for room in {rooms}]; "
+        f"import sys, importlib; [importlib.import_module('linewright.capabilities.' + look) for look in {looks}]; "
         f"print(sorted(set({COMPUTES}) & set(sys.modules)))"
     )
     printed = printed_by(code)

@@ -12,7 +12,7 @@ import small
 from prometheus_client.parser import text_string_to_metric_families
 from ruamel.yaml import YAML
 
-from linewright.capabilities.releases.operations import halt
+from linewright.capabilities.releases.halt import halt
 from linewright.engine.usage import Usage
 from linewright.interfaces.http.app import control_app
 from linewright.line.factory import Factory

@@ -16,7 +16,7 @@ from linewright.capabilities.care.verify import verify_factory
 from linewright.capabilities.inbox.operations import change_own, comment, comments, inbox, views
 from linewright.capabilities.members.operations.members import member_add
 from linewright.capabilities.overview.operations.history import history
-from linewright.capabilities.releases.operations import halt
+from linewright.capabilities.releases.halt import halt
 from linewright.features.facts import Encoder
 from linewright.interfaces.cli.dispatch import result_text
 from linewright.line.factory import Factory
@@ -215,7 +215,7 @@ def test_a_removal_that_was_killed_takes_the_comments_too(factory):
         (
             "import os, signal, sys\n"
             "from linewright.line.factory import Factory\n"
-            "from linewright.line.maintenance import forget as module\n"
+            "from linewright.capabilities.care import forget as module\n"
             "module._carry_out = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)\n"
             "with Factory.open(sys.argv[1]) as factory:\n"
             "    module.forget(factory, 'tumours', sys.argv[2], dry_run=False)\n"

@@ -11,7 +11,8 @@ from plants import SITES, TEMPLATE, Plants, make_plants, plants_in, write_histor
 from linewright.capabilities.members.operations.members import member_add
 from linewright.capabilities.overview.operations.status import status
 from linewright.capabilities.proposals.operations import proposals
-from linewright.capabilities.releases.operations import halt, promote, rollback
+from linewright.capabilities.releases.halt import halt
+from linewright.capabilities.releases.operations import promote, rollback
 from linewright.errors import SpecError
 from linewright.interfaces.cli.dispatch import result_text
 from linewright.line.file.read import parse_line

@@ -11,7 +11,8 @@ from linewright.capabilities.evidence.operations import card, show, why
 from linewright.capabilities.lines.operations import plan
 from linewright.capabilities.overview.operations.history import models, runs
 from linewright.capabilities.overview.operations.status import status
-from linewright.capabilities.releases.operations import halt, promote, rollback
+from linewright.capabilities.releases.halt import halt
+from linewright.capabilities.releases.operations import promote, rollback
 from linewright.capabilities.runs.operations import Ran, run
 from linewright.data.facts import Dataset
 from linewright.engine.lock import ProcessLock

@@ -19,7 +19,7 @@ from linewright.capabilities.members.operations.members import member_add, membe
 from linewright.capabilities.members.operations.tokens import token_create
 from linewright.capabilities.overview.operations.history import predictions
 from linewright.capabilities.proposals.operations import propose
-from linewright.capabilities.releases.operations import halt
+from linewright.capabilities.releases.halt import halt
 from linewright.capabilities.value.update import keep_account
 from linewright.line.factory import Factory
 from linewright.line.predict.batch import predict_file

@@ -10,7 +10,7 @@ from linewright.capabilities.inbox.operations import comment
 from linewright.capabilities.overview.operations.history import history, models
 from linewright.capabilities.overview.operations.status import status
 from linewright.capabilities.proposals.operations import decline, proposal, proposals
-from linewright.capabilities.releases.operations import halt
+from linewright.capabilities.releases.halt import halt
 from linewright.line.factory import Factory
 
 HOSTILE = "<script>alert(1)</script> {{31337*7}}"

@@ -9,7 +9,7 @@ from small import LINE, make_factory
 
 from linewright.capabilities.care.backup import make_backup
 from linewright.capabilities.care.restore import restore_backup
-from linewright.capabilities.releases.operations import halt
+from linewright.capabilities.releases.halt import halt
 from linewright.capabilities.schedules import predictions
 from linewright.capabilities.schedules.predictions import predict_job
 from linewright.errors import RequestError, SpecError, Transient

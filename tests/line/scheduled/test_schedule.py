@@ -15,7 +15,7 @@ import pytest
 from small import LINE, make_factory
 
 from linewright.capabilities.lines.operations import check
-from linewright.capabilities.releases.operations import halt
+from linewright.capabilities.releases.halt import halt
 from linewright.capabilities.schedules.operations import schedule
 from linewright.capabilities.schedules.run_tasks import ScheduledWork, do_in_child, do_task
 from linewright.capabilities.schedules.task_state import (

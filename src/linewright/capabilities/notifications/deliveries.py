@@ -38,6 +38,16 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
         return not self.failures and not self.refused
 
 
+class Tried(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of one try."""
+
+    destination: str
+    delivered: int
+    """Events that it took."""
+    trouble: str
+    """Why it took no more; empty where nothing went wrong."""
+
+
 def deliveries(factory: Factory, *, lines: Collection[str] | None = None) -> list[Delivery]:
     """Return how far each destination has been told; of files that are wrong, what they named is left out."""
     outbox = Outbox(factory.state)

@@ -2,8 +2,7 @@
 
 import msgspec
 
-from linewright.capabilities.notifications.deliveries import Delivery, deliveries
-from linewright.capabilities.notifications.send_now import Tried, send_now, try_out
+from linewright.capabilities.notifications.deliveries import Delivery, Tried, deliveries
 from linewright.errors import Transient
 from linewright.line.factory import Factory
 from linewright.operations.declare import operation
@@ -46,6 +45,8 @@ def notify_test(factory: Factory, destination: str | None = None, /) -> Outcome:
     destination
         Name of one of them (default: all).
     """
+    from linewright.capabilities.notifications.send_now import try_out  # noqa: PLC0415 -- `status` imports this module and sends nothing
+
     return Outcome(tried=tuple(try_out(factory, destination)))
 
 
@@ -60,4 +61,6 @@ def notify_send(factory: Factory, destination: str | None = None, /, *, refused:
     refused
         Send also what was refused before and set aside.
     """
+    from linewright.capabilities.notifications.send_now import send_now  # noqa: PLC0415 -- see above
+
     return Outcome(tried=tuple(send_now(factory, destination, refused=refused)))

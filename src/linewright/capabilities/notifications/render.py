@@ -1,8 +1,7 @@
 """Notifications: what each destination was sent, and what waits."""
 
-from linewright.capabilities.notifications.deliveries import Delivery
+from linewright.capabilities.notifications.deliveries import Delivery, Tried
 from linewright.capabilities.notifications.operations import Deliveries, Outcome
-from linewright.capabilities.notifications.send_now import Tried
 from linewright.interfaces.cli.dispatch import renderer
 from linewright.store.clock import said
 from linewright.text.numbers import count

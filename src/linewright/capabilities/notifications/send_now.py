@@ -2,8 +2,7 @@
 
 from contextlib import closing
 
-import msgspec
-
+from linewright.capabilities.notifications.deliveries import Tried
 from linewright.capabilities.notifications.destinations import Destination, chosen
 from linewright.capabilities.notifications.notify import Courier, opened
 from linewright.errors import LinewrightError
@@ -11,16 +10,6 @@ from linewright.line.factory import Factory
 from linewright.people.messages import probe_message
 from linewright.people.outbox import Outbox
 from linewright.people.send import Undelivered
-
-
-class Tried(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of one try."""
-
-    destination: str
-    delivered: int
-    """Events that it took."""
-    trouble: str
-    """Why it took no more; empty where nothing went wrong."""
 
 
 def try_out(factory: Factory, name: str | None) -> list[Tried]:

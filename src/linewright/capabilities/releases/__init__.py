@@ -16,9 +16,10 @@ CAPABILITY = Capability(
             RELEASE,
             "Let the previous champion of a line serve again, or take back the candidate that is tried.",
         ),
-        "halt": (".operations", RELEASE, "Stop a line's endpoint from answering, or free it."),
+        "halt": (".halt", RELEASE, "Stop a line's endpoint from answering, or free it."),
     },
     results={
+        ".halt": ".render",
         ".operations": ".render",
     },
     pages=".pages",

@@ -1,6 +1,7 @@
 """Terminal texts of results."""
 
-from linewright.capabilities.releases.operations import Serves, Stopped
+from linewright.capabilities.releases.halt import Stopped
+from linewright.capabilities.releases.operations import Serves
 from linewright.interfaces.cli.dispatch import renderer
 from linewright.interfaces.cli.words import short
 
