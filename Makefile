@@ -73,6 +73,7 @@ rules: $(READY)
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/lint-imports
 	@$(BIN)/python docs/reference.py --check
+	@$(BIN)/python docs/map.py --check
 	@$(BIN)/python docs/licences.py --check
 	@$(BIN)/python docs/dialect.py --check
 	@$(BIN)/python docs/console_texts.py --check
@@ -84,6 +85,7 @@ format: $(READY)
 
 docs: $(READY)
 	@$(BIN)/python docs/reference.py
+	@$(BIN)/python docs/map.py
 	@$(BIN)/python docs/licences.py
 	@$(BIN)/python docs/dialect.py
 	@$(BIN)/python docs/console_texts.py

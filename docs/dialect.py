@@ -15,6 +15,7 @@ ROOT = Path(__file__).parents[1]
 LIMITS = ROOT / "docs" / "dialect.json"
 GENERATED = {
     "docs/words.md",
+    "docs/explanation/map.md",
     "docs/reference/operations.md",
     "docs/reference/line-file.md",
     "docs/reference/errors.md",

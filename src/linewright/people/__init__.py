@@ -1,1 +1,1 @@
-"""What people are told of."""
+"""What people ask, vote, label and set, and the messages that they get."""
