@@ -9,7 +9,7 @@ READY := .venv/.ready
 
 help:
 	@echo "make demo    the whole life of a line in a simulated world, and a factory to open in the console"
-	@echo "make test    all tests but slow and nightly ones; a nightly test starts a command, a program or a browser, kills, or lives in a world"
+	@echo "make test    the tests that a change must pass: all but those that live in worlds or break a store in many ways, for minutes"
 	@echo "make test-all  all tests; of these and those of make test, TESTS=EXPRESSION chooses, as pytest -m, and EXAMPLES=N limits"
 	@echo "make fast    the unit tests"
 	@echo "make check   format, lint, types, import contracts, fresh reference pages, old words, the site"
@@ -52,7 +52,7 @@ test test-all fast: export POLARS_MAX_THREADS := 1
 # two processors, those were idle for an eighth of the time. A worker takes about 1 GB of memory.
 # tests/support/tiers.py says what is nightly, and what is unit: those start no process, listen nowhere, do not wait and fit no model.
 # A law is tried on at most EXAMPLES; without `--most-examples` on as many as it says.
-test: TESTS := not nightly and not slow
+test: TESTS := not (nightly and slow)
 test: EXAMPLES := 20
 test-all: TESTS :=
 test-all: EXAMPLES := 50

@@ -121,7 +121,7 @@ def is_unit(item: pytest.Item) -> bool:
 
 
 def is_nightly(item: pytest.Item) -> bool:
-    """Return whether a test can reach what only `make test-all` carries out."""
+    """Return whether a test can reach what starts programs, kills or lives in worlds; where it is slow too, only `make test-all` runs it."""
     return can_reach(item, NIGHTLY)
 
 
