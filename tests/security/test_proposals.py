@@ -550,7 +550,7 @@ def test_who_is_killed_after_the_file_was_written_has_carried_it_out(factory, mo
         line_file.write_whole(factory.path_of(LINE), text.encode())
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("linewright.capabilities.proposals.apply.replace_file", killed)
+    monkeypatch.setattr("linewright.capabilities.proposals.vote.replace_file", killed)
     with by(factory, "bob") as bob, pytest.raises(KeyboardInterrupt):
         approve(bob, one)
     with by(factory, "bob") as bob:

@@ -20,11 +20,10 @@ from linewright.errors import Denied, RequestError
 from linewright.interfaces.http.app import bound, control_app, serve_control
 from linewright.operations.table import OPERATIONS
 from linewright.serve.access.authenticate import Authenticator
-from linewright.serve.certificate import Certificate
 from linewright.serve.http import connections
 from linewright.serve.http.server import serve
 from linewright.serve.listener import announced_as, listening
-from linewright.serve.reach import Reach
+from linewright.serve.reach import Certificate, Reach
 
 TOKEN = "lw_owner_of_the_factory"  # noqa: S105 -- a test's
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from linewright.capabilities.audit.refusals import record_refused
+from linewright.capabilities.audit.auditing import record_refused
 from linewright.errors import Denied, RequestError, Transient, Unauthenticated
 from linewright.interfaces.cli.build import run
 from linewright.interfaces.http.app import control_app

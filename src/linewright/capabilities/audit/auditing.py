@@ -7,15 +7,54 @@ from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 
 from linewright.capabilities.audit.publish import publish, shown, withheld
-from linewright.capabilities.audit.refusals import record_refused
 from linewright.engine.context import Progress
 from linewright.errors import LinewrightError
 from linewright.line.factory import Factory
 from linewright.line.file.factory_file import FACTORY_FILE
 from linewright.line.polling import PollingThread
+from linewright.people.facts import AccessRefused
 from linewright.people.spec import AuditSpec
+from linewright.serve.access.refused import Attempt, minutes
+from linewright.store.files.disk import explained
 from linewright.store.files.stamps import Stamp, stamp_at
 from linewright.text.numbers import count
+
+
+def record_refused(factory: Factory) -> int:
+    """Enter what was refused in minutes that are over, and return how many entries that are.
+
+    A kill between the entries of a minute and the removal of its files enters them twice.
+    """
+    entered = 0
+    with explained(factory.state, "what was refused"):
+        for minute in minutes(factory.state, now=factory.now()):
+            events = [
+                _event(factory.now(), minute.at, attempt, number) for attempt, number in minute.attempts
+            ]
+            if events:
+                factory.metadata.record_all(events)
+            entered += len(events)
+            for path in minute.files:
+                path.unlink(missing_ok=True)
+    return entered
+
+
+def _event(now: str, minute: str, attempt: Attempt, number: int) -> AccessRefused:
+    return AccessRefused(
+        at=now,
+        by=attempt.who or "nobody known",
+        because="lacks the right" if attempt.permission else "no token that lets anybody in",
+        # A client without rights does not choose whose history this is.
+        line="",
+        permission=attempt.permission,
+        operation=attempt.what,
+        server=attempt.server,
+        about=attempt.line,
+        address=attempt.address,
+        since=minute,
+        count=number,
+    )
+
 
 LOOK_S = 1.0
 
