@@ -2,7 +2,7 @@
 
     python tests/freeze/write.py [PART…]
 
-A part is a name in `golden/`, without its ending: operations, digests, pages and so on.
+A part is a folder in `golden/`.
 """
 
 import os
@@ -15,6 +15,7 @@ WRITES = "LINEWRIGHT_FREEZE_WRITES"
 """As in tests/support/golden.py."""
 PARTS = {
     "operations": "test_operations.py",
+    "documents": "test_documents.py",
 }
 
 
