@@ -37,7 +37,7 @@ from linewright.model.evaluate.off_policy import ShownList, value_of_lists
 from linewright.model.facts import Calibration, Package, RequestColumn, Trained
 from linewright.model.package.model import Model, load, open_model
 from linewright.model.recommend.candidates import Weights
-from linewright.model.recommend.learn import Lists, to_graph
+from linewright.model.recommend.graph import Lists, to_graph
 from linewright.model.tasks.explore import explored, pools
 from linewright.serve.rows.scorer import Scorer
 from linewright.store.values import digest_of_bytes

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from linewright.capabilities.annotation.progress import agreement_of, krippendorff_alpha
+from linewright.capabilities.annotation.agreement import agreement_of, krippendorff_alpha
 
 PAPER = (
     "1 2 3 3 2 1 4 1 2 . . .",

@@ -12,8 +12,9 @@ from linewright.model.list_loss import loss_of_list
 from linewright.model.metrics.definitions import metric, metrics_of
 from linewright.model.onnx.session import open_graph
 from linewright.model.recommend.candidates import Candidate, Weights, candidates, fit
+from linewright.model.recommend.graph import Lists, to_graph
 from linewright.model.recommend.interactions import Taken, taken_by
-from linewright.model.recommend.learn import HistoryRows, Lists, learn_recommender, to_graph
+from linewright.model.recommend.learn import HistoryRows, learn_recommender
 from linewright.model.spec import TrainSpec
 from linewright.model.tasks import task
 from linewright.model.tasks.item_lists import ItemLists, hits, lists_of, ndcg_of_rows

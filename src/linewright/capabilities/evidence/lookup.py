@@ -1,97 +1,29 @@
 """What an id stands for."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
-from msgspec import convert
 
 from linewright.capabilities.evidence.lineage import column_lineage, prediction_lineage
-from linewright.data.facts import Split
-from linewright.data.split_text import split_in_words
+from linewright.capabilities.evidence.sentences import with_sentences
 from linewright.errors import NotFound
 from linewright.line.factory import Factory
 from linewright.line.facts import Accepted, AttemptEnded, Finished, Plan
 from linewright.line.personal import hidden_anywhere, without_personal
 from linewright.line.record.costs import declared_costs, durations_of
 from linewright.line.record.evidence import accepted_of, evidence_of
-from linewright.line.record.monitoring.alerts import find_alert, proposal_because
+from linewright.line.record.monitoring.alerts import find_alert
 from linewright.line.record.registry import find_model, rebuilt_of
-from linewright.model.explanation_text import explanation_in_words
-from linewright.model.facts import Certificate, Decision, Explanation, Trained
-from linewright.model.gates.text import certificate_in_words, gate_in_words, outcome_in_words
-from linewright.model.reason_text import (
-    chosen_in_words,
-    pictures_in_words,
-    recent_in_words,
-    sample_in_words,
-    sentence_encoder_in_words,
-    shared_in_words,
-    threshold_in_words,
-)
+from linewright.model.facts import Certificate, Explanation
 from linewright.release.facts import Deployed, Promoted, Refused, RolledBack, Withdrawn
 from linewright.serve.facts import Prediction, Truth
 from linewright.serve.log.ids import is_id
 from linewright.serve.log.segments import read_log
-from linewright.store.protocols import Metadata, Version
+from linewright.store.protocols import Version
 from linewright.store.values import Event, to_builtins
-from linewright.watch.facts import RetrainProposal
-
-
-def with_sentences(metadata: Metadata, body: dict[str, Any]) -> dict[str, Any]:
-    """Return the body of a result with the sentences that people read of it."""
-    if body["kind"] == "retrain_proposal":
-        return body | {"because": proposal_because(metadata, convert(body, RetrainProposal))}
-    return body | _SENTENCES.get(body["kind"], lambda _: {})(body)
-
-
-def _split(body: dict[str, Any]) -> dict[str, Any]:
-    return {"why": split_in_words(convert(body, Split))}
-
-
-def _trained(body: dict[str, Any]) -> dict[str, Any]:
-    trained = convert(body, Trained)
-    told = {"chosen_because": chosen_in_words(trained)}
-    if trained.sample:
-        told["sample_because"] = sample_in_words(trained.sample)
-    if trained.shared:
-        told["shared_because"] = shared_in_words(trained.shared)
-    if trained.sentence_encoder:
-        told["sentence_encoder_because"] = sentence_encoder_in_words(trained.sentence_encoder)
-    if trained.pictures:
-        told["pictures_because"] = pictures_in_words(trained.pictures)
-    if trained.recent:
-        told["recent_because"] = recent_in_words(trained.recent, trained.task)
-    return told
-
-
-def _certificate(body: dict[str, Any]) -> dict[str, Any]:
-    certificate = convert(body, Certificate)
-    told = [{"gate": gate_in_words(one), "says": outcome_in_words(one)} for one in certificate.outcomes]
-    outcomes = [{**one, **sentences} for one, sentences in zip(body["outcomes"], told, strict=True)]
-    return {"because": certificate_in_words(certificate), "outcomes": outcomes}
-
-
-def _decision(body: dict[str, Any]) -> dict[str, Any]:
-    reason = convert(body, Decision).reason
-    return {"because": threshold_in_words(reason) if reason else ""}
-
-
-def _explanation(body: dict[str, Any]) -> dict[str, Any]:
-    told = explanation_in_words(convert(body, Explanation))
-    return {name: told[name] for name in ("slices", "missed", "unexplained") if told[name]}
-
-
-_SENTENCES: Mapping[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
-    "certificate": _certificate,
-    "decision": _decision,
-    "explanation": _explanation,
-    "split": _split,
-    "trained": _trained,
-}
-
 
 _IN_SENTENCES: Mapping[str, type[Certificate | Explanation]] = {
     "certificate": Certificate,
