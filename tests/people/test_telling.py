@@ -20,10 +20,10 @@ from receivers import KillableWebhook, mail_server, webhook
 from linewright.capabilities.care.backup import make_backup
 from linewright.capabilities.care.doctor import Needs, examine
 from linewright.capabilities.care.restore import restore_backup
-from linewright.capabilities.notifications import notify as notifying
+from linewright.capabilities.notifications import send_events as notifying
 from linewright.capabilities.notifications.deliveries import deliveries, undelivered
 from linewright.capabilities.notifications.destinations import destinations
-from linewright.capabilities.notifications.notify import PATIENCE, Courier, Notifying
+from linewright.capabilities.notifications.send_events import PATIENCE, Courier, Notifying
 from linewright.capabilities.notifications.send_now import send_now, try_out
 from linewright.capabilities.overview.operations.status import status
 from linewright.errors import NotFound, SpecError
@@ -141,7 +141,7 @@ def test_a_receiver_killed_under_a_thousand_events_gets_each(factory, tmp_path):
 _SENDER = """
 import sys, time
 from linewright.line.factory import Factory
-from linewright.capabilities.notifications.notify import Notifying
+from linewright.capabilities.notifications.send_events import Notifying
 Notifying(lambda: Factory.open(sys.argv[1]), every_s=0.02)
 time.sleep(600)
 """

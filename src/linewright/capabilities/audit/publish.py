@@ -185,7 +185,7 @@ def _bring(factory: Factory, to: str, place: Place, waiting: Mapping[int, Path])
                 place.entries = entries
                 place.failures, place.failing_since, place.next_at, place.trouble = 0, "", "", ""
     except (OSError, undelivered, LinewrightError) as error:
-        wait = import_module("linewright.capabilities.notifications.notify").pause_s(place.failures + 1)
+        wait = import_module("linewright.capabilities.notifications.send_events").pause_s(place.failures + 1)
         pause = max(wait, getattr(error, "pause_s", 0.0))
         now = factory.now()
         place.failures, place.failing_since = place.failures + 1, place.failing_since or now

@@ -20,5 +20,5 @@ CAPABILITY = Capability(
     results={
         ".operations": ".render",
     },
-    background=(".notify:Notifying",),
+    background=(".send_events:Notifying",),
 )

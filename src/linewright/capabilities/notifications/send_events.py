@@ -1,4 +1,4 @@
-"""Telling people and programs what happened, beside the work that it is about: a receiver that hangs holds up nobody but itself."""
+"""The thread of `up` that sends events to their destinations. A receiver that hangs delays no other."""
 
 import time
 import traceback

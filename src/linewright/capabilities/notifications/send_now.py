@@ -4,7 +4,7 @@ from contextlib import closing
 
 from linewright.capabilities.notifications.deliveries import Tried
 from linewright.capabilities.notifications.destinations import Destination, chosen
-from linewright.capabilities.notifications.notify import Courier, opened
+from linewright.capabilities.notifications.send_events import Courier, opened
 from linewright.errors import LinewrightError
 from linewright.line.factory import Factory
 from linewright.people.messages import probe_message
