@@ -17,7 +17,7 @@ from linewright.operations.table import CAPABILITIES
 ROOT = Path(__file__).parents[1]
 SOURCE, HERE = ROOT / "src" / "linewright", Path(__file__).parent / "explanation"
 PAGE = HERE / "map.md"
-STATIONS = (
+ROW_LIFE = (
     ("read", "data.read.source:read_source"),
     ("join", "data.table.build:build_table"),
     ("check the contract", "data.contract.check:check"),
@@ -89,10 +89,10 @@ def house_picture() -> str:
 
 
 def row_picture() -> str:
-    """Return the stations of a row as a picture, row by row from left to right."""
+    """Return what a row goes through as a picture, row by row from left to right."""
     across, high, gap = (_WIDE - 20 - 24 * (_ACROSS - 1)) / _ACROSS, 64, 34
     parts = list[str]()
-    for place, (word, where) in enumerate(STATIONS):
+    for place, (word, where) in enumerate(ROW_LIFE):
         row, column = divmod(place, _ACROSS)
         left, top = 10 + column * (across + 24), 10 + row * (high + gap)
         parts.append(_box(left, top, across, high))
@@ -103,14 +103,14 @@ def row_picture() -> str:
         ]
         if column < _ACROSS - 1:
             parts.append(_arrow(f"M{left + across:.0f} {top + high / 2:.0f} h20"))
-        elif place < len(STATIONS) - 1:
+        elif place < len(ROW_LIFE) - 1:
             middle, down = 10 + across / 2, top + high + gap / 2
             parts.append(
                 _arrow(
                     f"M{left + across / 2:.0f} {top + high:.0f} V{down:.0f} H{middle:.0f} V{top + high + gap - 4:.0f}"
                 )
             )
-    bottom = 10 + len(STATIONS) // _ACROSS * (high + gap) - gap
+    bottom = 10 + len(ROW_LIFE) // _ACROSS * (high + gap) - gap
     edge = _WIDE + 14
     parts.append(_arrow(f"M{_WIDE - 10:.0f} {bottom - high / 2:.0f} H{edge} V4 H{10 + across / 2:.0f} V8"))
     return _svg(
@@ -159,11 +159,11 @@ def capability_rows() -> Iterator[str]:
         yield f"| **{word}**{': ' if about else ''}{about} | [`{module.replace('.', '/')}`](../../{folder}) | {commands} |"
 
 
-def station_rows() -> Iterator[str]:
+def row_life_rows() -> Iterator[str]:
     """Return the rows of the table: what a row meets, where, and what that does by its own docstring."""
     yield "| | what | where | |"
     yield "|---|---|---|---|"
-    for number, (word, where) in enumerate(STATIONS, 1):
+    for number, (word, where) in enumerate(ROW_LIFE, 1):
         module, _, name = where.partition(":")
         yield f"| {number} | {word} | `{module}.{name}` | {sentence(module_file(module), name)} |"
 
@@ -171,7 +171,7 @@ def station_rows() -> Iterator[str]:
 def page() -> str:
     """Return the page: its text, with the tables as the code has them today."""
     text = PAGE.read_text(encoding="utf-8")
-    for name, rows in (("stations", station_rows()), ("capabilities", capability_rows())):
+    for name, rows in (("row", row_life_rows()), ("capabilities", capability_rows())):
         before, _, rest = text.partition(_BEGIN.format(name))
         _, _, after = rest.partition(_END)
         text = "\n".join([f"{before}{_BEGIN.format(name)}", *rows, f"{_END}{after}"])

@@ -41,7 +41,21 @@ def test_each_capability_and_each_command_is_on_the_map(made):
     assert [] == [name for name in OPERATIONS if f"`{name}`" not in page]
 
 
-def test_a_station_that_is_gone_is_found(made):
+def test_what_the_page_says_about_adding_is_there(made):
+    """Who follows it opens these files."""
+    _, _, adding = made.PAGE.read_text().partition("## How to add")
+    paths = {
+        name
+        for name in re.findall(r"`([\w./-]+)`", adding)
+        if "/" in name and not name.startswith("linewright")
+    }
+    places = (ROOT, ROOT / "src" / "linewright", ROOT / "src" / "linewright" / "capabilities" / "value")
+
+    assert len(paths) > 15
+    assert [] == [path for path in sorted(paths) if not any((place / path).exists() for place in places)]
+
+
+def test_a_function_of_the_row_that_is_gone_is_found(made):
     """The life of a row names functions: one that was renamed fails the check, and is no empty box."""
     with pytest.raises(LookupError, match=r"data/read/source\.py has no no_such_reader"):
         made.sentence(made.module_file("data.read.source"), "no_such_reader")

@@ -19,7 +19,7 @@ from linewright.serve.http.openapi import to_openapi
 from linewright.serve.models.state import Live
 from linewright.serve.rows.scorer import Scorer
 
-pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("processes")]
+pytestmark = pytest.mark.usefixtures("processes")
 
 _COMMANDS = (
     ["--help"],

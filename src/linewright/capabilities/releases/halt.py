@@ -1,4 +1,4 @@
-"""Stopping an endpoint at once: before the factory is opened, and before what opens it is imported."""
+"""The operation `halt`. It stops an endpoint before the factory is opened, and imports nothing of the factory."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path

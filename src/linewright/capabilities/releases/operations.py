@@ -1,4 +1,4 @@
-"""Operations."""
+"""The operations `promote`, `step` and `rollback`."""
 
 from typing import NamedTuple
 
